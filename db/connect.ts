@@ -1,0 +1,42 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import type { Tables } from './tables.ts';
+
+export type Db = Kysely<Tables>;
+
+export interface DatabaseOptions {
+  url: string;
+  /** Connections this process may hold. */
+  maxConnections?: number;
+  /** Told of connections that fail while idle (the server went away); the pool replaces them. */
+  onIdleError?: (error: Error) => void;
+  /** Told the text of every statement that is sent, for tests that count them. */
+  onStatement?: (text: string) => void;
+}
+
+export interface Database {
+  db: Db;
+  pool: pg.Pool;
+  stop(): Promise<void>;
+}
+
+/** Opens a pool; connections are made when they are needed. int8 arrives as a string, json as text is. */
+export function connectDatabase(options: DatabaseOptions): Database {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.maxConnections ?? 10,
+    connectionTimeoutMillis: 10_000,
+    application_name: 'cohort-sync',
+  });
+  pool.on('error', (error) => options.onIdleError?.(error));
+  const db = new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool }),
+    log: options.onStatement && ((event) => options.onStatement?.(event.query.sql)),
+  });
+  let stopped: Promise<void> | undefined;
+  return {
+    db,
+    pool,
+    stop: () => (stopped ??= db.destroy()),
+  };
+}

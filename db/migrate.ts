@@ -1,0 +1,25 @@
+import { Migrator } from 'kysely/migration';
+import type { Db } from './connect.ts';
+import * as initial from './migrations/0001-initial.ts';
+
+/** In order of their numbers; a merged one is never edited. */
+const migrations = {
+  '0001-initial': initial,
+};
+
+/** Brings the database to the newest migration. Any number of processes may call it at once: the first
+ *  does the work under an advisory lock, the others wait for it. Throws what the failing statement threw. */
+export async function migrateToLatest(db: Db): Promise<void> {
+  const { error } = await createMigrator(db).migrateToLatest();
+  if (error !== undefined) throw error;
+}
+
+/** True when every migration that this version knows has been applied. */
+export async function isMigrated(db: Db): Promise<boolean> {
+  const known = await createMigrator(db).getMigrations();
+  return known.every((migration) => migration.executedAt !== undefined);
+}
+
+function createMigrator(db: Db): Migrator {
+  return new Migrator({ db, provider: { getMigrations: async () => migrations } });
+}

@@ -1,0 +1,183 @@
+import { sql } from 'kysely';
+import type { Db } from '../connect.ts';
+import type { FinishedRunStatus, RunPurpose, SyncErrorCode, SyncPhase, SyncRunRow, SyncTrigger } from '../tables.ts';
+
+export interface NewRun {
+  projectId: string;
+  exportId: number;
+  trigger: SyncTrigger;
+  purpose?: RunPurpose;
+  now: Date;
+}
+
+/** Queues a run unless the export has an active one; then that one is given instead. */
+export async function insertRun(db: Db, run: NewRun): Promise<{ run: SyncRunRow; alreadyActive: boolean }> {
+  const inserted = await db
+    .insertInto('sync_runs')
+    .values({
+      project_id: run.projectId,
+      export_id: run.exportId,
+      trigger: run.trigger,
+      purpose: run.purpose ?? 'SYNC',
+      queued_at: run.now,
+    })
+    .onConflict((conflict) =>
+      conflict
+        .column('export_id')
+        .where('status', 'in', ['QUEUED', 'RUNNING', 'AWAITING_APPROVAL'])
+        .doNothing(),
+    )
+    .returningAll()
+    .executeTakeFirst();
+  if (inserted) return { run: inserted, alreadyActive: false };
+  const active = await findActiveRun(db, run.exportId);
+  // It ended between the two statements: then there is room now.
+  return active ? { run: active, alreadyActive: true } : insertRun(db, run);
+}
+
+export async function findActiveRun(db: Db, exportId: number): Promise<SyncRunRow | undefined> {
+  return db
+    .selectFrom('sync_runs')
+    .selectAll()
+    .where('export_id', '=', exportId)
+    .where('status', 'in', ['QUEUED', 'RUNNING', 'AWAITING_APPROVAL'])
+    .executeTakeFirst();
+}
+
+export async function findRun(db: Db, runId: string): Promise<SyncRunRow | undefined> {
+  return db.selectFrom('sync_runs').selectAll().where('id', '=', runId).executeTakeFirst();
+}
+
+/**
+ * Makes the caller the one who executes the run; whoever had it before finds its attempt outdated at its next write.
+ * Undefined when the run is over.
+ */
+export async function takeUpRun(db: Db, runId: string, now: Date): Promise<SyncRunRow | undefined> {
+  return db
+    .updateTable('sync_runs')
+    .set({
+      status: 'RUNNING',
+      attempt: sql<number>`attempt + 1`,
+      started_at: sql<Date>`coalesce(started_at, ${now})`,
+    })
+    .where('id', '=', runId)
+    .where('status', 'in', ['QUEUED', 'RUNNING'])
+    .returningAll()
+    .executeTakeFirst();
+}
+
+export interface RunChanges {
+  phase?: SyncPhase;
+  progress?: number;
+  members?: number;
+  added?: number;
+  unchanged?: number;
+  removed?: number;
+  rejected?: number;
+  planned_unchanged?: number;
+  planned_rejected?: number;
+  planned_at?: Date;
+  requests_sent?: number;
+  notices?: string[];
+}
+
+export interface RunAttempt {
+  runId: string;
+  attempt: number;
+}
+
+/** Writes what changed. Undefined when the run is no longer this attempt's. Progress never falls. */
+export async function updateRun(
+  db: Db,
+  { runId, attempt }: RunAttempt,
+  changes: RunChanges,
+): Promise<{ isCancelRequested: boolean } | undefined> {
+  const { progress, ...plain } = changes;
+  const row = await db
+    .updateTable('sync_runs')
+    .set({
+      ...plain,
+      ...(progress === undefined ? {} : { progress: sql<number>`greatest(progress, ${progress}::float8)` }),
+    })
+    .where('id', '=', runId)
+    .where('attempt', '=', attempt)
+    .where('status', '=', 'RUNNING')
+    .returning('cancel_requested_at')
+    .executeTakeFirst();
+  return row && { isCancelRequested: row.cancel_requested_at !== null };
+}
+
+export async function readRunSignals(
+  db: Db,
+  { runId, attempt }: RunAttempt,
+): Promise<{ isCancelRequested: boolean } | undefined> {
+  const row = await db
+    .selectFrom('sync_runs')
+    .select('cancel_requested_at')
+    .where('id', '=', runId)
+    .where('attempt', '=', attempt)
+    .where('status', '=', 'RUNNING')
+    .executeTakeFirst();
+  return row && { isCancelRequested: row.cancel_requested_at !== null };
+}
+
+export interface RunEnd {
+  status: FinishedRunStatus;
+  finishedAt: Date;
+  error?: { code: SyncErrorCode; message: string; retryable: boolean };
+  changes: RunChanges;
+}
+
+/** False when the run is no longer this attempt's. */
+export async function finishRun(db: Db, { runId, attempt }: RunAttempt, end: RunEnd): Promise<boolean> {
+  const succeeded = end.status === 'SUCCEEDED' || end.status === 'PARTIALLY_SUCCEEDED';
+  const { progress: _, ...changes } = end.changes;
+  const { numUpdatedRows } = await db
+    .updateTable('sync_runs')
+    .set({
+      ...changes,
+      ...(succeeded ? { progress: 1 } : {}),
+      status: end.status,
+      phase: 'DONE',
+      finished_at: end.finishedAt,
+      error_code: end.error?.code ?? null,
+      error_message: end.error?.message ?? null,
+      error_retryable: end.error?.retryable ?? null,
+    })
+    .where('id', '=', runId)
+    .where('attempt', '=', attempt)
+    .where('status', '=', 'RUNNING')
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+/** Puts a run that cannot go on yet back into the queue. */
+export async function parkRun(db: Db, { runId, attempt }: RunAttempt): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('sync_runs')
+    .set({ status: 'QUEUED', phase: 'WAITING' })
+    .where('id', '=', runId)
+    .where('attempt', '=', attempt)
+    .where('status', '=', 'RUNNING')
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+/** A queued run ends at once; a running one is asked to. Undefined when it was over. */
+export async function requestCancel(db: Db, runId: string, now: Date): Promise<SyncRunRow | undefined> {
+  const cancelled = await db
+    .updateTable('sync_runs')
+    .set({ status: 'CANCELLED', phase: 'DONE', finished_at: now, cancel_requested_at: now })
+    .where('id', '=', runId)
+    .where('status', '=', 'QUEUED')
+    .returningAll()
+    .executeTakeFirst();
+  if (cancelled) return cancelled;
+  return db
+    .updateTable('sync_runs')
+    .set({ cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, ${now})` })
+    .where('id', '=', runId)
+    .where('status', '=', 'RUNNING')
+    .returningAll()
+    .executeTakeFirst();
+}

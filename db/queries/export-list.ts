@@ -1,0 +1,63 @@
+import { sql } from 'kysely';
+import type { Db } from '../connect.ts';
+
+/** True when another export of the same integration writes to this list. */
+export async function isListTaken(
+  db: Db,
+  integrationId: string,
+  exportId: number,
+  listId: string,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom('exports')
+    .select('id')
+    .where('integration_id', '=', integrationId)
+    .where('id', '!=', exportId)
+    .where('list_id', '=', listId)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** From now on the export writes to this list, under this name. */
+export async function setExportList(
+  db: Db,
+  exportId: number,
+  list: { listId: string | null; name?: string; createdAt: Date | null },
+): Promise<void> {
+  await db
+    .updateTable('exports')
+    .set({
+      list_id: list.listId,
+      list_created_at: list.createdAt,
+      ...(list.name === undefined ? {} : { list_name: list.name }),
+    })
+    .where('id', '=', exportId)
+    .execute();
+}
+
+/** The run is over: the size of its list, and one-time exports are complete. Gives whether a follow-up was asked for. */
+export async function closeExportRun(
+  db: Db,
+  exportId: number,
+  changes: { listSize?: number; isEmptied?: boolean },
+): Promise<{ followUp: boolean; projectId: string }> {
+  const before = await db
+    .selectFrom('exports')
+    .select(['follow_up_requested', 'status', 'sync_type', 'project_id'])
+    .where('id', '=', exportId)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
+  await db
+    .updateTable('exports')
+    .set({
+      follow_up_requested: false,
+      status: sql`case when sync_type = 'ONE_TIME' and status = 'ACTIVE' then 'COMPLETED' else status end`,
+      ...(changes.listSize === undefined ? {} : { list_size: changes.listSize }),
+    })
+    .where('id', '=', exportId)
+    .execute();
+  return {
+    followUp: before.follow_up_requested && before.status === 'ACTIVE' && before.sync_type === 'DYNAMIC',
+    projectId: before.project_id,
+  };
+}

@@ -1,0 +1,158 @@
+import { sql } from 'kysely';
+import type { Db } from '../connect.ts';
+
+/** A range of 128-bit keys as 32 hex digits; `to` is not in it, null is the end. */
+export interface KeyRange {
+  from: string;
+  to: string | null;
+}
+
+export interface ListedRange {
+  /** Keys of 32 hex digits, one after the other. */
+  keys: string;
+  /** Decimal numbers joined by commas, 0 for none; null when everybody's is 0. */
+  fingerprints: string | null;
+  uncertain: string[];
+}
+
+/** Who is on the list now, within a range of keys, packed: a row a person would cost more than the whole comparison. */
+export async function loadListedRange(db: Db, exportId: number, range: KeyRange): Promise<ListedRange> {
+  const row = await db
+    .selectFrom('list_members')
+    .select([
+      sql<string | null>`encode(string_agg(uuid_send(hash), '' order by hash), 'hex')`.as('keys'),
+      sql<string | null>`case when count(sent_fingerprint) > 0
+        then string_agg(coalesce(sent_fingerprint, 0)::text, ',' order by hash) end`.as('fingerprints'),
+      sql<string[] | null>`array_agg(encode(uuid_send(hash), 'hex')) filter (where uncertain)`.as('uncertain'),
+    ])
+    .where('export_id', '=', exportId)
+    .where('removed_at', 'is', null)
+    .where('hash', '>=', range.from)
+    .$if(range.to !== null, (query) => query.where('hash', '<', range.to!))
+    .executeTakeFirstOrThrow();
+  return { keys: row.keys ?? '', fingerprints: row.fingerprints, uncertain: row.uncertain ?? [] };
+}
+
+export interface ListedMember {
+  key: string;
+  distinctId: string | null;
+  email: string | null;
+  userId: string | null;
+}
+
+/** Those of the keys who are on the list now, in the order of their keys. */
+export async function loadListedMembers(db: Db, exportId: number, keys: string[]): Promise<ListedMember[]> {
+  if (keys.length === 0) return [];
+  return db
+    .selectFrom('list_members')
+    .select([
+      sql<string>`encode(uuid_send(hash), 'hex')`.as('key'),
+      'distinct_id as distinctId',
+      'email',
+      'user_id as userId',
+    ])
+    .where('export_id', '=', exportId)
+    .where('removed_at', 'is', null)
+    .where('hash', '=', sql<string>`any(${keys}::uuid[])`)
+    .orderBy('hash')
+    .execute();
+}
+
+export interface Arrival {
+  key: string;
+  distinctId: string | null;
+  email: string | null;
+  userId: string | null;
+  /** 0 for nothing besides the identity. */
+  sentFingerprint: number;
+}
+
+/**
+ * Puts people on the list, or notes what was written of those who are there already. Doing it again changes
+ * nothing. uncertain: Iterable's answer never came.
+ */
+export async function recordArrivals(
+  db: Db,
+  run: { exportId: number; runId: string; at: Date; uncertain: boolean },
+  people: Arrival[],
+): Promise<void> {
+  if (people.length === 0) return;
+  await sql`
+    insert into list_members as current
+      (export_id, added_run_id, added_at, uncertain, hash, distinct_id, email, user_id, sent_fingerprint)
+    select ${run.exportId}::int, ${run.runId}::bigint, ${run.at}::timestamptz, ${run.uncertain}::boolean,
+      hash, distinct_id, email, user_id, nullif(sent_fingerprint, 0)
+    from unnest(
+      ${people.map((person) => person.key)}::uuid[],
+      ${people.map((person) => person.distinctId)}::text[],
+      ${people.map((person) => person.email)}::text[],
+      ${people.map((person) => person.userId)}::text[],
+      ${people.map((person) => person.sentFingerprint)}::bigint[]
+    ) as arrival (hash, distinct_id, email, user_id, sent_fingerprint)
+    on conflict (export_id, hash) where removed_at is null do update set
+      distinct_id = excluded.distinct_id, email = excluded.email, user_id = excluded.user_id,
+      sent_fingerprint = excluded.sent_fingerprint, uncertain = excluded.uncertain,
+      added_run_id = case when current.uncertain then excluded.added_run_id else current.added_run_id end,
+      added_at = case when current.uncertain then excluded.added_at else current.added_at end
+    where not (excluded.uncertain and not current.uncertain)
+  `.execute(db);
+}
+
+/** Ends the stays of these people. Who has left already is passed over. */
+export async function recordDepartures(
+  db: Db,
+  run: { exportId: number; runId: string; at: Date },
+  keys: string[],
+): Promise<void> {
+  if (keys.length === 0) return;
+  await db
+    .updateTable('list_members')
+    .set({ removed_run_id: run.runId, removed_at: run.at, uncertain: false })
+    .where('export_id', '=', run.exportId)
+    .where('removed_at', 'is', null)
+    .where('hash', '=', sql<string>`any(${keys}::uuid[])`)
+    .execute();
+}
+
+/** We asked for their removal and do not know what became of it. */
+export async function markUncertain(db: Db, exportId: number, keys: string[]): Promise<void> {
+  if (keys.length === 0) return;
+  await db
+    .updateTable('list_members')
+    .set({ uncertain: true })
+    .where('export_id', '=', exportId)
+    .where('removed_at', 'is', null)
+    .where('hash', '=', sql<string>`any(${keys}::uuid[])`)
+    .execute();
+}
+
+/** The list is gone: nobody is on it any more, and no run removed them. */
+export async function endAllStays(db: Db, exportId: number, at: Date): Promise<void> {
+  await db
+    .updateTable('list_members')
+    .set({ removed_at: at, uncertain: false })
+    .where('export_id', '=', exportId)
+    .where('removed_at', 'is', null)
+    .execute();
+}
+
+export async function hasListed(db: Db, exportId: number): Promise<boolean> {
+  const row = await db
+    .selectFrom('list_members')
+    .select('id')
+    .where('export_id', '=', exportId)
+    .where('removed_at', 'is', null)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+export async function countListed(db: Db, exportId: number): Promise<number> {
+  const { size } = await db
+    .selectFrom('list_members')
+    .select(sql<number>`count(*)::int`.as('size'))
+    .where('export_id', '=', exportId)
+    .where('removed_at', 'is', null)
+    .executeTakeFirstOrThrow();
+  return size;
+}

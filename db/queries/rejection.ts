@@ -1,0 +1,126 @@
+import { sql } from 'kysely';
+import type { Db } from '../connect.ts';
+import type { RejectionReason } from '../tables.ts';
+import type { KeyRange } from './list-member.ts';
+
+export interface OpenRejectionRow {
+  id: string;
+  key: string;
+  distinctId: string;
+  reason: RejectionReason;
+  fingerprint: number;
+  retryAt: Date | null;
+}
+
+/** The rejections of an export that still hold, within a range of keys. */
+export async function loadOpenRejections(
+  db: Db,
+  exportId: number,
+  range: KeyRange,
+): Promise<OpenRejectionRow[]> {
+  const rows = await db
+    .selectFrom('rejections')
+    .select([
+      'id',
+      sql<string>`encode(uuid_send(key), 'hex')`.as('key'),
+      'distinct_id as distinctId',
+      'reason',
+      'fingerprint',
+      'retry_at as retryAt',
+    ])
+    .where('export_id', '=', exportId)
+    .where('until_run_id', 'is', null)
+    .where('key', '>=', range.from)
+    .$if(range.to !== null, (query) => query.where('key', '<', range.to!))
+    .execute();
+  return rows.map((row) => ({ ...row, fingerprint: Number(row.fingerprint) }));
+}
+
+export async function hasOpenRejections(db: Db, exportId: number): Promise<boolean> {
+  const row = await db
+    .selectFrom('rejections')
+    .select('id')
+    .where('export_id', '=', exportId)
+    .where('until_run_id', 'is', null)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+export interface NewRejection {
+  key: string;
+  distinctId: string;
+  email: string | null;
+  userId: string | null;
+  reason: RejectionReason;
+  fingerprint: number;
+  retryAt?: Date | null;
+  detail?: string | null;
+}
+
+export async function insertRejections(
+  db: Db,
+  run: { exportId: number; runId: string; at: Date },
+  rejections: NewRejection[],
+): Promise<void> {
+  if (rejections.length === 0) return;
+  await sql`
+    insert into rejections
+      (export_id, since_run_id, rejected_at, key, distinct_id, email, user_id, reason, fingerprint, retry_at, detail)
+    select ${run.exportId}::int, ${run.runId}::bigint, ${run.at}::timestamptz, rejection.*
+    from unnest(
+      ${rejections.map((one) => one.key)}::uuid[],
+      ${rejections.map((one) => one.distinctId)}::text[],
+      ${rejections.map((one) => one.email)}::text[],
+      ${rejections.map((one) => one.userId)}::text[],
+      ${rejections.map((one) => one.reason)}::text[],
+      ${rejections.map((one) => one.fingerprint)}::bigint[],
+      ${rejections.map((one) => one.retryAt ?? null)}::timestamptz[],
+      ${rejections.map((one) => one.detail ?? null)}::text[]
+    ) as rejection
+  `.execute(db);
+}
+
+/** From this run on they hold no longer. */
+export async function closeRejections(db: Db, runId: string, ids: string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await db
+    .updateTable('rejections')
+    .set({ until_run_id: runId })
+    .where('id', '=', sql<string>`any(${ids}::bigint[])`)
+    .execute();
+}
+
+/** Closes what Iterable had said of these people: it took them after all, or says something new. */
+export async function closeRefusals(db: Db, exportId: number, runId: string, keys: string[]): Promise<void> {
+  if (keys.length === 0) return;
+  await db
+    .updateTable('rejections')
+    .set({ until_run_id: runId })
+    .where('export_id', '=', exportId)
+    .where('until_run_id', 'is', null)
+    .where('key', '=', sql<string>`any(${keys}::uuid[])`)
+    .where(sql<boolean>`reason like 'ITERABLE%'`)
+    .execute();
+}
+
+/** Iterable said the same as before: tried again at the new time, otherwise unchanged. Gives the keys that were there. */
+export async function renewRefusals(
+  db: Db,
+  exportId: number,
+  refusals: { key: string; reason: RejectionReason; retryAt: Date | null }[],
+): Promise<Set<string>> {
+  if (refusals.length === 0) return new Set();
+  const { rows } = await sql<{ key: string }>`
+    update rejections set retry_at = renewed.retry_at
+    from unnest(
+      ${refusals.map((one) => one.key)}::uuid[],
+      ${refusals.map((one) => one.reason)}::text[],
+      ${refusals.map((one) => one.retryAt)}::timestamptz[]
+    ) as renewed (key, reason, retry_at)
+    where rejections.export_id = ${exportId} and rejections.until_run_id is null
+      and rejections.key = renewed.key and rejections.reason = renewed.reason
+    returning encode(uuid_send(rejections.key), 'hex') as key
+  `.execute(db);
+  return new Set(rows.map((row) => row.key));
+}

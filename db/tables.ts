@@ -1,0 +1,274 @@
+import type { ColumnType, Generated, Selectable } from 'kysely';
+
+/** int8: a decimal string in JavaScript. */
+type Int8 = string;
+type GeneratedInt8 = ColumnType<Int8, never, never>;
+
+export type Role = 'OWNER' | 'ADMIN' | 'ANALYST' | 'CONSUMER';
+export type MixpanelRegion = 'US' | 'EU' | 'IN';
+export type IdMerge = 'ORIGINAL' | 'SIMPLIFIED';
+export type Provider = 'ITERABLE';
+export type IntegrationStatus = 'CONNECTED' | 'DISCONNECTED' | 'NEEDS_ATTENTION';
+export type DataCenter = 'US' | 'EU';
+export type IterableProjectType = 'EMAIL' | 'USER_ID' | 'HYBRID';
+export type UserIdFallback = 'NONE' | 'DISTINCT_ID';
+export type CohortSource = 'MIXPANEL' | 'MIXPANEL_WEBHOOK' | 'FILE';
+export type SyncType = 'ONE_TIME' | 'DYNAMIC';
+export type ExportStatus = 'ACTIVE' | 'PAUSED' | 'COMPLETED' | 'STOPPED';
+export type SyncTrigger = 'MANUAL' | 'SCHEDULED' | 'PUSH';
+export type RunPurpose = 'SYNC' | 'EMPTY';
+export type ActiveRunStatus = 'QUEUED' | 'RUNNING' | 'AWAITING_APPROVAL';
+export type FinishedRunStatus = 'SUCCEEDED' | 'PARTIALLY_SUCCEEDED' | 'FAILED' | 'CANCELLED';
+export type SyncRunStatus = ActiveRunStatus | FinishedRunStatus;
+export type SyncPhase = 'WAITING' | 'READING' | 'PLANNING' | 'REMOVING' | 'ADDING' | 'FINISHING' | 'DONE';
+export type BatchKind = 'REMOVE' | 'ADD';
+export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED';
+export type RejectionReason =
+  | 'MISSING_EMAIL'
+  | 'INVALID_EMAIL'
+  | 'MISSING_USER_ID'
+  | 'INVALID_USER_ID'
+  | 'DUPLICATE_IDENTITY'
+  | 'ITERABLE_INVALID'
+  | 'ITERABLE_NOT_FOUND'
+  | 'ITERABLE_FORGOTTEN'
+  | 'ITERABLE_CONFLICT'
+  | 'ITERABLE_INVALID_DATA'
+  | 'ITERABLE_UNATTRIBUTED';
+export type SyncErrorCode =
+  | 'SOURCE_UNAVAILABLE'
+  | 'SOURCE_UNAUTHORIZED'
+  | 'SOURCE_INCOMPLETE'
+  | 'SOURCE_QUOTA_EXHAUSTED'
+  | 'COHORT_NOT_FOUND'
+  | 'NO_MEMBER_HAS_IDENTITY'
+  | 'DESTINATION_UNAVAILABLE'
+  | 'DESTINATION_UNAUTHORIZED'
+  | 'DESTINATION_LIST_GONE'
+  | 'INTEGRATION_DISCONNECTED'
+  | 'INTERNAL';
+
+export interface Tables {
+  projects: ProjectTable;
+  api_tokens: ApiTokenTable;
+  mixpanel_connections: MixpanelConnectionTable;
+  mixpanel_queries: MixpanelQueryTable;
+  integrations: IntegrationTable;
+  cohorts: CohortTable;
+  cohort_imports: CohortImportTable;
+  cohort_file_members: CohortFileMemberTable;
+  exports: ExportTable;
+  sync_runs: SyncRunTable;
+  sync_batches: SyncBatchTable;
+  list_members: ListMemberTable;
+  rejections: RejectionTable;
+  pacers: PacerTable;
+}
+
+interface ProjectTable {
+  id: GeneratedInt8;
+  name: string;
+  is_first: Generated<boolean>;
+  created_at: Date;
+}
+
+interface ApiTokenTable {
+  id: GeneratedInt8;
+  project_id: Int8;
+  name: string;
+  role: Role;
+  secret_hash: Buffer;
+  created_at: Date;
+  last_used_at: Date | null;
+  expires_at: Date | null;
+  revoked_at: Date | null;
+}
+
+interface MixpanelConnectionTable {
+  id: GeneratedInt8;
+  project_id: Int8;
+  region: MixpanelRegion;
+  mixpanel_project_id: string;
+  id_merge: IdMerge;
+  service_account_username: string;
+  /** Encrypted; see src/secrets.ts. */
+  service_account_secret: string;
+  status: 'CONNECTED' | 'NEEDS_ATTENTION';
+  attention: string | null;
+  connected_at: Date;
+  cohorts_refreshed_at: Date | null;
+  next_refresh_at: Date;
+}
+
+interface MixpanelQueryTable {
+  id: GeneratedInt8;
+  region: MixpanelRegion;
+  mixpanel_project_id: string;
+  at: Date;
+}
+
+interface IntegrationTable {
+  id: GeneratedInt8;
+  project_id: Int8;
+  provider: Provider;
+  status: Generated<IntegrationStatus>;
+  attention: string | null;
+  data_center: DataCenter | null;
+  project_type: IterableProjectType | null;
+  user_id_fallback: UserIdFallback | null;
+  guard_max_share: number | null;
+  guard_min_removals: number | null;
+  /** Encrypted; null exactly while disconnected. */
+  api_key: string | null;
+  api_key_hint: string | null;
+  connected_at: Date | null;
+  connected_by: string | null;
+  revision: Generated<number>;
+}
+
+interface CohortTable {
+  id: GeneratedInt8;
+  project_id: Int8;
+  source: CohortSource;
+  /** Mixpanel's project id; empty for files. */
+  source_project_id: Generated<string>;
+  external_id: string;
+  name: string;
+  description: string | null;
+  member_count: number | null;
+  exportable: Generated<boolean>;
+  present: Generated<boolean>;
+  refreshed_at: Date;
+  /** FILE cohorts: whose cohort_file_members they are. */
+  import_id: Int8 | null;
+}
+
+interface CohortImportTable {
+  id: GeneratedInt8;
+  project_id: Int8;
+  started_at: Date;
+}
+
+interface CohortFileMemberTable {
+  import_id: Int8;
+  position: number;
+  distinct_id: string;
+  email: string | null;
+  user_id: string | null;
+}
+
+interface ExportTable {
+  id: ColumnType<number, never, never>;
+  project_id: Int8;
+  cohort_id: Int8;
+  integration_id: Int8;
+  sync_type: SyncType;
+  status: ExportStatus;
+  list_name: string;
+  /** Iterable's list id. */
+  list_id: Int8 | null;
+  /** When we created the list ourselves; null when it was found. */
+  list_created_at: Date | null;
+  list_size: Generated<number>;
+  drift_checked_at: Date | null;
+  /** The next point of the grid; kept while paused, shown only while it counts. */
+  next_run_at: Date | null;
+  follow_up_requested: Generated<boolean>;
+  created_at: Date;
+  revision: Generated<number>;
+}
+
+interface SyncRunTable {
+  id: GeneratedInt8;
+  project_id: Int8;
+  export_id: number;
+  trigger: SyncTrigger;
+  purpose: Generated<RunPurpose>;
+  status: Generated<SyncRunStatus>;
+  phase: Generated<SyncPhase>;
+  progress: Generated<number>;
+  revision: Generated<number>;
+  /** Raised by every worker that takes the run up; a worker with an older number has lost it. */
+  attempt: Generated<number>;
+  members: Generated<number>;
+  added: Generated<number>;
+  unchanged: Generated<number>;
+  removed: Generated<number>;
+  rejected: Generated<number>;
+  not_processed: ColumnType<number, never, never>;
+  pending_removals: Generated<number>;
+  requests_sent: Generated<number>;
+  /** unchanged and rejected as the plan found them; batches add to both. */
+  planned_unchanged: Generated<number>;
+  planned_rejected: Generated<number>;
+  queued_at: Date;
+  started_at: Date | null;
+  planned_at: Date | null;
+  finished_at: Date | null;
+  cancel_requested_at: Date | null;
+  error_code: SyncErrorCode | null;
+  error_message: string | null;
+  error_retryable: boolean | null;
+  notices: Generated<string[]>;
+}
+
+interface SyncBatchTable {
+  run_id: Int8;
+  number: number;
+  kind: BatchKind;
+  state: Generated<BatchState>;
+  size: number;
+  members: string;
+  added: Generated<number>;
+  unchanged: Generated<number>;
+  removed: Generated<number>;
+  rejected: Generated<number>;
+}
+
+interface ListMemberTable {
+  id: GeneratedInt8;
+  added_run_id: Int8;
+  added_at: Date;
+  removed_run_id: Int8 | null;
+  removed_at: Date | null;
+  sent_fingerprint: Int8 | null;
+  export_id: number;
+  uncertain: Generated<boolean>;
+  hash: string;
+  distinct_id: string | null;
+  email: string | null;
+  user_id: string | null;
+}
+
+interface RejectionTable {
+  id: GeneratedInt8;
+  export_id: number;
+  since_run_id: Int8;
+  until_run_id: Int8 | null;
+  rejected_at: Date;
+  /** When a person whom Iterable refused may be tried again; null: only when they change. */
+  retry_at: Date | null;
+  fingerprint: Int8;
+  key: string;
+  distinct_id: string;
+  email: string | null;
+  user_id: string | null;
+  reason: RejectionReason;
+  detail: string | null;
+}
+
+interface PacerTable {
+  key: string;
+  next_at: Date;
+}
+
+export type ProjectRow = Selectable<ProjectTable>;
+export type ApiTokenRow = Selectable<ApiTokenTable>;
+export type MixpanelConnectionRow = Selectable<MixpanelConnectionTable>;
+export type IntegrationRow = Selectable<IntegrationTable>;
+export type CohortRow = Selectable<CohortTable>;
+export type ExportRow = Selectable<ExportTable>;
+export type SyncRunRow = Selectable<SyncRunTable>;
+export type SyncBatchRow = Selectable<SyncBatchTable>;
+export type ListMemberRow = Selectable<ListMemberTable>;
+export type RejectionRow = Selectable<RejectionTable>;

@@ -1,0 +1,106 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Db } from '../../db/connect.ts';
+import { listOpenBatches, markBatchSent } from '../../db/queries/sync-batch.ts';
+import type { BatchKind } from '../../db/tables.ts';
+import { decodeMembers } from './batch-members.ts';
+import { type Destination, unexpectedAnswer } from './destination.ts';
+import type { Subscriber } from './identity.ts';
+import type { ListUpdateResult } from './iterable/answers.ts';
+import { InvalidListError } from './iterable/errors.ts';
+import { RunHandedOver } from './run-outcome.ts';
+import type { RunReporter } from './run-reporter.ts';
+import { sendBatch } from './send-batch.ts';
+import { type SettleContext, settleAddition, settleRemoval } from './settle-batch.ts';
+
+/** A list that we made moments ago may be unknown to subscribe for about this long (Iterable's client tests). */
+const NEW_LIST_PATIENCE_MS = 60_000;
+const NEW_LIST_RETRY_MS = 1_000;
+
+export interface Delivery {
+  db: Db;
+  destination: Destination;
+  reporter: RunReporter;
+  context: Omit<SettleContext, 'now'>;
+  now: () => Date;
+  listId: string;
+  /** When we created the list; null when it was found. */
+  listCreatedAt: Date | null;
+  concurrency: number;
+  /** Told how many people were dealt with. */
+  onSettled: (people: number) => void;
+}
+
+/**
+ * Sends what the journal holds of one kind, several batches at a time, and returns when all of it is answered and
+ * written down. Each batch is noted before it leaves and its answer after. When one fails, those under way finish.
+ */
+export async function deliverBatches(delivery: Delivery, kind: BatchKind): Promise<void> {
+  const open = await listOpenBatches(delivery.db, delivery.context.runId, kind);
+  let next = 0;
+  let failed = false;
+  async function deliverInTurn() {
+    while (!failed) {
+      const batch = open[next++];
+      if (!batch) return;
+      try {
+        await deliverOne(delivery, kind, batch.number);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+      delivery.onSettled(batch.size);
+    }
+  }
+  const lanes = Array.from({ length: Math.min(delivery.concurrency, open.length) }, deliverInTurn);
+  const results = await Promise.allSettled(lanes);
+  const failure = results.find((result) => result.status === 'rejected');
+  if (failure) throw failure.reason;
+}
+
+async function deliverOne(delivery: Delivery, kind: BatchKind, number: number): Promise<void> {
+  const { db, reporter, listId } = delivery;
+  reporter.halt.throwIfAborted();
+  const text = await markBatchSent(db, reporter.attempt, number);
+  if (text === undefined) {
+    await reporter.flush();
+    throw new RunHandedOver('Another worker has taken the run up.');
+  }
+  const send = (subscribers: Subscriber[]): Promise<ListUpdateResult> =>
+    withPatience(delivery, () =>
+      delivery.destination.request('write', (client) =>
+        kind === 'ADD' ? client.subscribe(listId, subscribers) : client.unsubscribe(listId, subscribers),
+      ),
+    );
+  const answer = await sendBatch(send, delivery.context.projectType, decodeMembers(text)).catch((error) => {
+    throw unexpectedAnswer(error);
+  });
+  const context = { ...delivery.context, now: delivery.now() };
+  if (kind === 'ADD') {
+    const settled = await settleAddition(db, context, number, answer);
+    if (settled) reporter.add(settled.counts);
+    if (settled?.refusedOnList) {
+      reporter.notice('Iterable refused the changed userId of some people; they stay on the list with the old one.');
+    }
+  } else {
+    const settled = await settleRemoval(db, context, number, answer);
+    if (settled) reporter.add(settled.counts);
+    if (settled?.stayed) {
+      reporter.notice('Iterable refused to remove some people; the next run tries again.');
+    }
+  }
+}
+
+/** Waits for a list of our own making to become known. */
+async function withPatience<T>(delivery: Delivery, send: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await send();
+    } catch (error) {
+      const age = delivery.listCreatedAt
+        ? delivery.now().getTime() - delivery.listCreatedAt.getTime()
+        : Number.POSITIVE_INFINITY;
+      if (!(error instanceof InvalidListError) || age > NEW_LIST_PATIENCE_MS) throw error;
+      await wait(NEW_LIST_RETRY_MS, undefined, { signal: delivery.reporter.halt });
+    }
+  }
+}

@@ -1,0 +1,16 @@
+import type { Logger } from 'pino';
+import type { Db } from '../../db/connect.ts';
+import type { Clock } from '../clock.ts';
+import type { Env } from '../env.ts';
+import type { Secrets } from '../secrets.ts';
+import type { JobQueue } from './job-queue.ts';
+
+/** What the sync side of the service works with; made once in app.ts. */
+export interface SyncDeps {
+  db: Db;
+  clock: Clock;
+  env: Env;
+  secrets: Secrets;
+  jobs: JobQueue;
+  logger: Logger;
+}

@@ -1,0 +1,60 @@
+import type { Destination } from './destination.ts';
+import type { IterableList } from './iterable/client.ts';
+import { IterableError } from './iterable/errors.ts';
+import { RunFailure } from './run-outcome.ts';
+
+export interface EnsuredList {
+  listId: string;
+  /** FOUND: it was there before under our name, with whoever is on it. */
+  origin: 'KNOWN' | 'FOUND' | 'CREATED';
+}
+
+/** The list that this export writes to: by stored id, else by name among Standard lists, else a new one. */
+export async function ensureList(
+  destination: Destination,
+  wanted: { listId: string | null; name: string; isTaken: (listId: string) => Promise<boolean> },
+): Promise<EnsuredList> {
+  const lists = await readLists(destination);
+  if (wanted.listId !== null && isThere(lists, wanted.listId)) return { listId: wanted.listId, origin: 'KNOWN' };
+  const found = await findByName(lists, wanted);
+  if (found) return { listId: found, origin: 'FOUND' };
+  try {
+    const listId = await destination.request('write', (client) => client.createList(wanted.name));
+    return { listId, origin: 'CREATED' };
+  } catch (error) {
+    if (!(error instanceof IterableError)) throw error;
+    // Somebody may have made it in the meantime, or our own request arrived and its answer did not.
+    const late = await findByName(await readLists(destination), wanted);
+    if (late) return { listId: late, origin: 'FOUND' };
+    throw new RunFailure('DESTINATION_UNAVAILABLE', `Iterable did not create the list: ${error.message}`, {
+      retryable: false,
+      cause: error,
+    });
+  }
+}
+
+export async function isListThere(destination: Destination, listId: string): Promise<boolean> {
+  return isThere(await readLists(destination), listId);
+}
+
+function readLists(destination: Destination): Promise<IterableList[]> {
+  return destination.request('write', (client) => client.listLists());
+}
+
+function isThere(lists: IterableList[], listId: string): boolean {
+  return lists.some((list) => list.id === listId && list.listType === 'Standard');
+}
+
+/** Of several Standard lists with this name the oldest is ours: Iterable's ids ascend. */
+async function findByName(
+  lists: IterableList[],
+  wanted: { name: string; isTaken: (listId: string) => Promise<boolean> },
+): Promise<string | undefined> {
+  const candidates = lists
+    .filter((list) => list.name === wanted.name && list.listType === 'Standard')
+    .sort((left, right) => Number(BigInt(left.id) - BigInt(right.id)));
+  for (const candidate of candidates) {
+    if (!(await wanted.isTaken(candidate.id))) return candidate.id;
+  }
+  return undefined;
+}

@@ -1,0 +1,28 @@
+import { hash } from 'node:crypto';
+
+/** The first 128 bits of SHA-256, as 32 hex digits: two people never share one. */
+export function hashKey(text: string): string {
+  return hash('sha256', text, 'hex').slice(0, 32);
+}
+
+/**
+ * A 53-bit fingerprint (cyrb53 by bryc, public domain): cheap, and good enough to notice that a value changed or
+ * to find candidates that are then compared whole. Never an identity.
+ */
+export function fingerprint(text: string): number {
+  let a = 0xdeadbeef;
+  let b = 0x41c6ce57;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    a = Math.imul(a ^ unit, 2654435761);
+    b = Math.imul(b ^ unit, 1597334677);
+  }
+  a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
+  b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
+  return 4294967296 * (2097151 & b) + (a >>> 0);
+}
+
+/** Order of strings by code point, which is not JavaScript's order by UTF-16 unit. */
+export function compareByCodePoint(left: string, right: string): number {
+  return Buffer.compare(Buffer.from(left), Buffer.from(right));
+}

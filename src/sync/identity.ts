@@ -1,0 +1,124 @@
+import type { CohortSource, IdMerge, IterableProjectType, RejectionReason, UserIdFallback } from '../../db/tables.ts';
+import type { SourceMember } from './sources/source.ts';
+
+/** What decides how a member of this cohort is called in Iterable. */
+export interface IdentityRules {
+  projectType: IterableProjectType;
+  idMerge: IdMerge;
+  userIdFallback: UserIdFallback;
+}
+
+/** email and userId are normalised; what is malformed is undefined, unless it is the reason of a rejection. */
+export type Identity =
+  | { kind: 'subscriber'; email: string | undefined; userId: string | undefined }
+  | { kind: 'rejected'; reason: RejectionReason; email: string | undefined; userId: string | undefined };
+
+export interface Subscriber {
+  email?: string;
+  userId?: string;
+}
+
+/** Anonymous people of Mixpanel projects on simplified ID merge have distinct_ids like this. */
+const DEVICE_PREFIX = '$device:';
+/** 64 for the local part, one @, 255 for the domain (RFC 5321). */
+const MAX_EMAIL_LENGTH = 320;
+/** Iterable's rule: 1 to 52 printable ASCII characters. */
+const USER_ID = /^[\x20-\x7e]{1,52}$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it keeps out.
+const EMAIL = /^[^\s@\x00-\x1f]+@[^\s@.\x00-\x1f]+(\.[^\s@.\x00-\x1f]+)+$/;
+
+/** Stands for a value that is neither text nor number; no rule takes it for well-formed. */
+const NOT_TEXT = '\uFFFD';
+
+/** FILE cohorts have no Mixpanel project behind them: they follow the rules of original ID merge. */
+export function idMergeOf(source: CohortSource, idMerge: IdMerge | undefined): IdMerge {
+  return source === 'FILE' ? 'ORIGINAL' : (idMerge ?? 'SIMPLIFIED');
+}
+
+/** Who this member is in Iterable, or why Iterable cannot know them. Pure. */
+export function resolveIdentity(member: SourceMember, rules: IdentityRules): Identity {
+  const email = readEmail(member.email);
+  const userId = readUserId(member, rules);
+  const goodEmail = email !== undefined && isEmail(email) ? email : undefined;
+  const goodUserId = userId !== undefined && USER_ID.test(userId) ? userId : undefined;
+  const reject = (reason: RejectionReason): Identity => ({ kind: 'rejected', reason, email, userId });
+  const accept = (): Identity => ({ kind: 'subscriber', email: goodEmail, userId: goodUserId });
+  switch (rules.projectType) {
+    case 'EMAIL':
+      if (email === undefined) return reject('MISSING_EMAIL');
+      return goodEmail === undefined ? reject('INVALID_EMAIL') : accept();
+    case 'USER_ID':
+      if (userId === undefined) return reject('MISSING_USER_ID');
+      return goodUserId === undefined ? reject('INVALID_USER_ID') : accept();
+    case 'HYBRID':
+      if (goodUserId !== undefined || goodEmail !== undefined) return accept();
+      if (userId !== undefined) return reject('INVALID_USER_ID');
+      return reject(email === undefined ? 'MISSING_EMAIL' : 'INVALID_EMAIL');
+  }
+}
+
+/** The one identifier that two members must not share. The letter keeps e-mails and userIds apart. */
+export function identityKey(
+  projectType: IterableProjectType,
+  person: { email: string | null | undefined; userId: string | null | undefined },
+): string {
+  if (projectType === 'EMAIL') return `e:${person.email}`;
+  if (projectType === 'USER_ID' || person.userId != null) return `u:${person.userId}`;
+  return `e:${person.email}`;
+}
+
+/** What is sent for them. In an e-mail project the userId is written to the profile; elsewhere it is the key. */
+export function toSubscriber(
+  projectType: IterableProjectType,
+  person: { email: string | null; userId: string | null },
+): Subscriber {
+  if (projectType === 'EMAIL' && person.email !== null) {
+    return person.userId === null ? { email: person.email } : { email: person.email, userId: person.userId };
+  }
+  return person.userId === null ? { email: person.email ?? '' } : { userId: person.userId };
+}
+
+/** Which property a source would have to deliver for anybody to be known in Iterable. */
+export function missingIdentityMessage(rules: IdentityRules, source: CohortSource): string {
+  const userIdProperty =
+    rules.idMerge === 'SIMPLIFIED' ? 'the distinct_id ($user_id)' : 'the property $iterable_user_id';
+  const email =
+    source === 'FILE'
+      ? 'an e-mail address ($email)'
+      : 'the property $email (it may be classified in Mixpanel: then the service account needs Classified Data Access)';
+  const needs = {
+    EMAIL: email,
+    USER_ID: userIdProperty,
+    HYBRID: `${userIdProperty} or ${email}`,
+  }[rules.projectType];
+  return `Nobody in the cohort can be known in Iterable: no member has a usable value of ${needs}. Nothing was changed.`;
+}
+
+function readEmail(value: unknown): string | undefined {
+  const text = readText(value);
+  return text === undefined || text === '' ? undefined : text.toLowerCase();
+}
+
+function readUserId(member: SourceMember, rules: IdentityRules): string | undefined {
+  const ofPerson = member.distinctId.startsWith(DEVICE_PREFIX) ? undefined : member.distinctId.trim();
+  if (rules.idMerge === 'SIMPLIFIED') return ofPerson === '' ? undefined : ofPerson;
+  const given = readText(member.userId);
+  if (given !== undefined && given !== '') return given;
+  return rules.userIdFallback === 'DISTINCT_ID' && ofPerson !== '' ? ofPerson : undefined;
+}
+
+/** Numbers become their decimal strings; any other value that is no string is there, but never well-formed. */
+function readText(value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'string') return value.trim();
+  if (typeof value === 'number') return decimal(value);
+  return NOT_TEXT;
+}
+
+function decimal(value: number): string {
+  return Number.isInteger(value) ? BigInt(value).toString() : String(value);
+}
+
+function isEmail(text: string): boolean {
+  return text.length <= MAX_EMAIL_LENGTH && EMAIL.test(text);
+}

@@ -1,0 +1,109 @@
+import type { Db } from '../../db/connect.ts';
+import { type RunAttempt, type RunChanges, readRunSignals, updateRun } from '../../db/queries/active-run.ts';
+import type { SyncRunRow } from '../../db/tables.ts';
+import { RunCancelled, RunHandedOver } from './run-outcome.ts';
+
+/** Watchers are shown at most five snapshots a second. */
+const FLUSH_INTERVAL_MS = 200;
+/** How soon a request to cancel is noticed while nothing else is written. */
+const POLL_INTERVAL_MS = 1000;
+
+/**
+ * Keeps the run's row up to date while it is executed, a few times a second, and learns from it when the run is to
+ * end: then halt is aborted with the reason (RunCancelled, RunHandedOver, or that of stopping).
+ */
+export interface RunReporter {
+  readonly attempt: RunAttempt;
+  /** Aborted when nothing new is to be begun. What is on its way may finish. */
+  readonly halt: AbortSignal;
+  readonly current: Readonly<RunChanges>;
+  set(changes: RunChanges): void;
+  add(counts: { added?: number; unchanged?: number; removed?: number; rejected?: number }): void;
+  countRequest(): void;
+  notice(text: string): void;
+  /** Writes what is not written yet. Throws the reason when the run is to end. */
+  flush(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function createRunReporter(options: {
+  db: Db;
+  run: SyncRunRow;
+  stopping: AbortSignal;
+  onError: (error: unknown) => void;
+}): RunReporter {
+  const { db, run } = options;
+  const attempt = { runId: run.id, attempt: run.attempt };
+  const halting = new AbortController();
+  const current = {
+    members: run.members,
+    added: run.added,
+    unchanged: run.unchanged,
+    removed: run.removed,
+    rejected: run.rejected,
+    requests_sent: run.requests_sent,
+    notices: run.notices,
+  } satisfies RunChanges;
+  let dirty: RunChanges = {};
+  let writing: Promise<void> = Promise.resolve();
+  let lastContact = performance.now();
+
+  const onStopping = () => halting.abort(options.stopping.reason);
+  if (options.stopping.aborted) onStopping();
+  else options.stopping.addEventListener('abort', onStopping, { once: true });
+
+  async function exchange() {
+    const changes = dirty;
+    dirty = {};
+    lastContact = performance.now();
+    try {
+      const hasChanges = Object.keys(changes).length > 0;
+      const signals = hasChanges ? await updateRun(db, attempt, changes) : await readRunSignals(db, attempt);
+      if (!signals) halting.abort(new RunHandedOver('Another worker has taken the run up.'));
+      else if (signals.isCancelRequested) halting.abort(new RunCancelled('The run was asked to end.'));
+    } catch (error) {
+      dirty = { ...changes, ...dirty };
+      throw error;
+    }
+  }
+
+  function enqueue(): Promise<void> {
+    writing = writing.catch(() => undefined).then(exchange);
+    return writing;
+  }
+
+  const timer = setInterval(() => {
+    if (Object.keys(dirty).length === 0 && performance.now() - lastContact < POLL_INTERVAL_MS) return;
+    enqueue().catch(options.onError);
+  }, FLUSH_INTERVAL_MS);
+
+  function set(changes: RunChanges) {
+    Object.assign(current, changes);
+    Object.assign(dirty, changes);
+  }
+
+  return {
+    attempt,
+    halt: halting.signal,
+    current,
+    set,
+    add(counts) {
+      for (const name of ['added', 'unchanged', 'removed', 'rejected'] as const) {
+        if (counts[name]) set({ [name]: current[name] + counts[name] });
+      }
+    },
+    countRequest: () => set({ requests_sent: current.requests_sent + 1 }),
+    notice: (text) => {
+      if (!current.notices.includes(text)) set({ notices: [...current.notices, text] });
+    },
+    async flush() {
+      await enqueue();
+      halting.signal.throwIfAborted();
+    },
+    async stop() {
+      clearInterval(timer);
+      options.stopping.removeEventListener('abort', onStopping);
+      await writing.catch(() => undefined);
+    },
+  };
+}

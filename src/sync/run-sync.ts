@@ -1,0 +1,247 @@
+import type { Logger } from 'pino';
+import { takeUpRun } from '../../db/queries/active-run.ts';
+import { setExportList } from '../../db/queries/export-list.ts';
+import { endAllStays } from '../../db/queries/list-member.ts';
+import { clearMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
+import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
+import { sumSettledBatches } from '../../db/queries/sync-batch.ts';
+import type { SyncRunRow } from '../../db/tables.ts';
+import type { CollectedMembers } from './collect-members.ts';
+import { deliverBatches } from './deliver-batches.ts';
+import type { SyncDeps } from './deps.ts';
+import { createDestination, type Destination } from './destination.ts';
+import { ensureList, isListThere } from './destination-list.ts';
+import { endRun, postponeRun } from './end-run.ts';
+import { type IdentityRules, idMergeOf, missingIdentityMessage } from './identity.ts';
+import { createIterableClient } from './iterable/client.ts';
+import { openMemberSource } from './open-member-source.ts';
+import { planRun } from './plan-run.ts';
+import { readMembers } from './read-members.ts';
+import { reconcileList } from './reconcile-list.ts';
+import { RunCancelled, RunFailure, RunHandedOver, RunPostponed } from './run-outcome.ts';
+import { createRunReporter, type RunReporter } from './run-reporter.ts';
+
+/** How a run's time divides, as its progress shows it. */
+const PROGRESS = { reading: 0.4, planning: 0.5, finishing: 0.99 };
+
+/** What one execution of a run works with. */
+export interface RunExecution {
+  deps: SyncDeps;
+  run: SyncRunRow;
+  scope: RunScope;
+  reporter: RunReporter;
+  destination: Destination;
+  logger: Logger;
+}
+
+/**
+ * Executes a queued run to its end, or goes on with one whose worker died. The run's row tells the outcome. Throws
+ * RunHandedOver when the run is to be taken up again (this process stops, or lost the run), and what the database
+ * threw when it cannot be reached: then, too, the run is taken up again. Any number of workers may call it at once.
+ */
+export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSignal): Promise<void> {
+  const run = await takeUpRun(deps.db, runId, deps.clock.now());
+  if (!run) return;
+  const logger = deps.logger.child({ runId, exportId: run.export_id });
+  const scope = await loadRunScope(deps.db, run.export_id);
+  const reporter = createRunReporter({
+    db: deps.db,
+    run,
+    stopping,
+    onError: (error) => logger.warn({ err: error }, 'could not write the progress of the run'),
+  });
+  logger.info({ trigger: run.trigger, attempt: run.attempt }, run.attempt === 1 ? 'run started' : 'run taken up');
+  try {
+    const destination = openDestination(deps, scope, reporter);
+    await execute({ deps, run, scope, reporter, destination, logger });
+    await reporter.stop();
+    await endRun(deps, { run, reporter, logger });
+  } catch (error) {
+    await reporter.stop();
+    const reason = reporter.halt.aborted ? reporter.halt.reason : error;
+    if (reason instanceof RunHandedOver) throw reason;
+    if (reason instanceof RunPostponed) await postponeRun(deps, { run, reporter, logger }, reason);
+    else await endRun(deps, { run, reporter, logger }, reason);
+  }
+}
+
+function openDestination(deps: SyncDeps, { integration }: RunScope, reporter: RunReporter): Destination {
+  const { iterable, partnerRetryBudgetMs } = deps.env;
+  if (integration.api_key === null || integration.data_center === null) {
+    throw new RunFailure('INTEGRATION_DISCONNECTED', 'Iterable is not connected any more.', { retryable: false });
+  }
+  return createDestination({
+    db: deps.db,
+    client: createIterableClient({
+      baseUrl: iterable.baseUrl[integration.data_center],
+      apiKey: deps.secrets.decrypt(integration.api_key),
+    }),
+    integrationId: integration.id,
+    requestsPerSecond: iterable.requestsPerSecond,
+    retryBudgetMs: partnerRetryBudgetMs,
+    halt: reporter.halt,
+    onRequest: reporter.countRequest,
+  });
+}
+
+async function execute(execution: RunExecution): Promise<void> {
+  const { run, reporter } = execution;
+  if (run.cancel_requested_at !== null) throw new RunCancelled('The run was asked to end.');
+  if (run.planned_at === null) await prepare(execution);
+  else await restoreCounts(execution);
+  if (!(await hasWork(execution))) return;
+  await deliver(execution);
+  reporter.set({ phase: 'FINISHING', progress: PROGRESS.finishing });
+  await reporter.flush();
+}
+
+/** Everything before the first change in Iterable: afterwards the journal holds what is to be sent. */
+async function prepare(execution: RunExecution): Promise<void> {
+  const { deps, run, scope, reporter, destination } = execution;
+  const members = run.purpose === 'EMPTY' ? undefined : await read(execution);
+  try {
+    let isNewToUs = false;
+    if (scope.export.list_id === null && run.purpose === 'SYNC') isNewToUs = await adoptList(execution);
+    await plan(execution, members, isNewToUs);
+    if (!(await hasWork(execution)) || isNewToUs) return;
+    // Only now is a request worth it: an unchanged cohort sends nothing.
+    if (await isListThere(destination, scope.export.list_id!)) return;
+    await endAllStays(deps.db, scope.export.id, deps.clock.now());
+    await setExportList(deps.db, scope.export.id, { listId: null, createdAt: null });
+    scope.export.list_id = null;
+    if (run.purpose === 'SYNC') {
+      await adoptList(execution);
+      reporter.notice('The list had been deleted in Iterable; it was made anew and everybody is added again.');
+    }
+    await plan(execution, members, true);
+  } finally {
+    await members?.close();
+  }
+}
+
+async function read({ deps, run, scope, reporter }: RunExecution): Promise<CollectedMembers> {
+  const { cohort, integration, mixpanel } = scope;
+  const rules: IdentityRules = {
+    projectType: integration.project_type!,
+    idMerge: idMergeOf(cohort.source, mixpanel?.id_merge),
+    userIdFallback: integration.user_id_fallback!,
+  };
+  const { source, beforeRead, expectedPeople } = openMemberSource(deps, scope, reporter);
+  const members = await readMembers({
+    source,
+    rules,
+    expectedPeople,
+    signal: reporter.halt,
+    beforeRead: async () => {
+      await beforeRead();
+      reporter.set({ phase: 'READING' });
+    },
+    onProgress: (share) => reporter.set({ progress: share * PROGRESS.reading }),
+  });
+  if (mixpanel && cohort.source === 'MIXPANEL') await clearMixpanelAttention(deps.db, mixpanel.id);
+  if (members.unique > 0 && members.withIdentity === 0) {
+    await members.close();
+    throw new RunFailure('NO_MEMBER_HAS_IDENTITY', missingIdentityMessage(rules, cohort.source), {
+      retryable: run.trigger === 'SCHEDULED',
+    });
+  }
+  return members;
+}
+
+/** Finds or makes the list. True: what is known of it is all there is to know, no look at Iterable is needed. */
+async function adoptList(execution: RunExecution): Promise<boolean> {
+  const { deps, scope, destination } = execution;
+  const { isListTaken } = await import('../../db/queries/export-list.ts');
+  const list = await ensureList(destination, {
+    listId: null,
+    name: scope.export.list_name,
+    isTaken: (listId) => isListTaken(deps.db, scope.integration.id, scope.export.id, listId),
+  });
+  const createdAt = list.origin === 'CREATED' ? deps.clock.now() : null;
+  await setExportList(deps.db, scope.export.id, { listId: list.listId, createdAt });
+  scope.export.list_id = list.listId;
+  scope.export.list_created_at = createdAt;
+  return true;
+}
+
+/** Writes the plan, with the numbers that follow from it, in one transaction. */
+async function plan(
+  execution: RunExecution,
+  members: CollectedMembers | undefined,
+  _isListKnown: boolean,
+): Promise<void> {
+  const { deps, run, scope, reporter } = execution;
+  reporter.set({ phase: 'PLANNING', progress: PROGRESS.reading });
+  await reporter.flush();
+  const now = deps.clock.now();
+  const counts = await deps.db.transaction().execute(async (trx) => {
+    if (scope.export.list_id !== null) await reconcileList(trx, execution, now);
+    return await planRun(trx, {
+      runId: run.id,
+      exportId: run.export_id,
+      members,
+      batchSize: deps.env.iterable.batchSize,
+      now,
+      onProgress: (share) =>
+        reporter.set({ progress: PROGRESS.reading + share * (PROGRESS.planning - PROGRESS.reading) }),
+    });
+  });
+  reporter.set({
+    members: counts.members,
+    unchanged: counts.unchanged,
+    rejected: counts.rejected,
+    planned_unchanged: counts.unchanged,
+    planned_rejected: counts.rejected,
+    planned_at: now,
+  });
+  await reporter.flush();
+}
+
+/** A worker before us got as far as the journal tells. */
+async function restoreCounts({ deps, run, reporter }: RunExecution): Promise<void> {
+  const settled = await sumSettledBatches(deps.db, run.id);
+  reporter.set({
+    added: settled.added,
+    removed: settled.removed,
+    unchanged: run.planned_unchanged + settled.unchanged,
+    rejected: run.planned_rejected + settled.rejected,
+  });
+  await reporter.flush();
+}
+
+async function hasWork({ deps, run }: RunExecution): Promise<boolean> {
+  return (await sumSettledBatches(deps.db, run.id)).open > 0;
+}
+
+/** All removals are answered before additions start: one person's two changes never overlap. */
+async function deliver(execution: RunExecution): Promise<void> {
+  const { deps, run, scope, reporter, destination } = execution;
+  const { open } = await sumSettledBatches(deps.db, run.id);
+  let settled = 0;
+  for (const kind of ['REMOVE', 'ADD'] as const) {
+    reporter.set({ phase: kind === 'REMOVE' ? 'REMOVING' : 'ADDING' });
+    await deliverBatches(
+      {
+        db: deps.db,
+        destination,
+        reporter,
+        context: {
+          runId: run.id,
+          exportId: run.export_id,
+          projectType: scope.integration.project_type!,
+          rejectedRetryIntervalMs: deps.env.rejectedRetryIntervalMs,
+        },
+        now: () => deps.clock.now(),
+        listId: scope.export.list_id!,
+        listCreatedAt: scope.export.list_created_at,
+        concurrency: deps.env.iterable.concurrency,
+        onSettled: (people) => {
+          settled += people;
+          const share = settled / open;
+          reporter.set({ progress: PROGRESS.planning + share * (PROGRESS.finishing - PROGRESS.planning) });
+        },
+      },
+      kind,
+    );
+  }
+}

@@ -1,0 +1,122 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** What may wait in memory over all partitions before it goes to the file. */
+const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
+const MIN_CHUNK_BYTES = 32 * 1024;
+
+interface Chunk {
+  offset: number;
+  length: number;
+}
+
+interface Partition {
+  buffer: Buffer;
+  used: number;
+  written: Chunk[];
+  bytes: number;
+}
+
+/**
+ * Bytes by partition, in memory while they are few and in one nameless temporary file when they are many; so the
+ * memory of a run does not grow with its cohort. The file is unlinked as soon as it is open: nothing of it stays
+ * behind, whatever becomes of the process. Not for concurrent use, except that flush() may be awaited late.
+ */
+export interface Spill {
+  readonly partitions: number;
+  /** Room for one record of at most this many bytes; write() says how many were used. */
+  reserve(partition: number, bytes: number): { buffer: Buffer; start: number };
+  commit(partition: number, bytes: number): void;
+  /** True when flush() should be awaited before more is added. */
+  isFull(): boolean;
+  flush(): Promise<void>;
+  /** Everything of one partition, in the order in which it came. */
+  read(partition: number): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+export function createSpill(partitions: number): Spill {
+  const chunkBytes = Math.max(MIN_CHUNK_BYTES, Math.floor(MAX_BUFFERED_BYTES / partitions / 2));
+  const parts: Partition[] = Array.from({ length: partitions }, () => ({
+    buffer: Buffer.alloc(0),
+    used: 0,
+    written: [],
+    bytes: 0,
+  }));
+  let file: FileHandle | undefined;
+  let fileEnd = 0;
+  let buffered = 0;
+
+  function reserve(partition: number, bytes: number) {
+    const part = parts[partition]!;
+    if (part.used + bytes > part.buffer.length) {
+      const grown = Buffer.allocUnsafe(Math.max(chunkBytes, part.buffer.length * 2, part.used + bytes));
+      part.buffer.copy(grown, 0, 0, part.used);
+      part.buffer = grown;
+    }
+    return { buffer: part.buffer, start: part.used };
+  }
+
+  function commit(partition: number, bytes: number) {
+    const part = parts[partition]!;
+    part.used += bytes;
+    part.bytes += bytes;
+    buffered += bytes;
+  }
+
+  async function flush() {
+    if (!file) {
+      const path = join(tmpdir(), `cohort-sync-${randomUUID()}`);
+      file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+      await unlink(path);
+    }
+    const pending = parts.filter((part) => part.used > 0);
+    const all = Buffer.concat(pending.map((part) => part.buffer.subarray(0, part.used)));
+    const start = fileEnd;
+    let offset = start;
+    for (const part of pending) {
+      part.written.push({ offset, length: part.used });
+      offset += part.used;
+      part.used = 0;
+      if (part.buffer.length > chunkBytes * 2) part.buffer = Buffer.alloc(0);
+    }
+    fileEnd = offset;
+    buffered = 0;
+    for (let done = 0; done < all.length; ) {
+      done += (await file.write(all, done, all.length - done, start + done)).bytesWritten;
+    }
+  }
+
+  async function read(partition: number) {
+    const part = parts[partition]!;
+    const all = Buffer.allocUnsafe(part.bytes);
+    let at = 0;
+    for (const chunk of part.written) {
+      for (let done = 0; done < chunk.length; ) {
+        const { bytesRead } = await file!.read(all, at + done, chunk.length - done, chunk.offset + done);
+        if (bytesRead === 0) throw new Error('The spill file ended early.');
+        done += bytesRead;
+      }
+      at += chunk.length;
+    }
+    part.buffer.copy(all, at, 0, part.used);
+    return all;
+  }
+
+  return {
+    partitions,
+    reserve,
+    commit,
+    isFull: () => buffered >= MAX_BUFFERED_BYTES,
+    flush,
+    read,
+    close: async () => {
+      await file?.close();
+      file = undefined;
+      for (const part of parts) part.buffer = Buffer.alloc(0);
+    },
+  };
+}
