@@ -18,18 +18,18 @@ export async function isListTaken(
   return row !== undefined;
 }
 
-/** From now on the export writes to this list, under this name. */
+/** From now on the export writes to this list. comparedAt: when we last knew all who are on it. */
 export async function setExportList(
   db: Db,
   exportId: number,
-  list: { listId: string | null; name?: string; createdAt: Date | null },
+  list: { listId: string | null; createdAt: Date | null; comparedAt: Date | null },
 ): Promise<void> {
   await db
     .updateTable('exports')
     .set({
       list_id: list.listId,
       list_created_at: list.createdAt,
-      ...(list.name === undefined ? {} : { list_name: list.name }),
+      drift_checked_at: list.comparedAt,
     })
     .where('id', '=', exportId)
     .execute();
@@ -39,7 +39,7 @@ export async function setExportList(
 export async function closeExportRun(
   db: Db,
   exportId: number,
-  changes: { listSize?: number; isEmptied?: boolean },
+  changes: { listSize?: number },
 ): Promise<{ followUp: boolean; projectId: string }> {
   const before = await db
     .selectFrom('exports')
@@ -60,4 +60,8 @@ export async function closeExportRun(
     followUp: before.follow_up_requested && before.status === 'ACTIVE' && before.sync_type === 'DYNAMIC',
     projectId: before.project_id,
   };
+}
+
+export async function setListCompared(db: Db, exportId: number, at: Date): Promise<void> {
+  await db.updateTable('exports').set({ drift_checked_at: at }).where('id', '=', exportId).execute();
 }

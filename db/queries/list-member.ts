@@ -156,3 +156,52 @@ export async function countListed(db: Db, exportId: number): Promise<number> {
     .executeTakeFirstOrThrow();
   return size;
 }
+
+export interface Stay {
+  key: string;
+  email: string | null;
+  userId: string | null;
+  addedAt: Date;
+}
+
+/** Everybody on the list within a range of keys, for a comparison with the real list. */
+export async function loadStays(db: Db, exportId: number, range: KeyRange): Promise<Stay[]> {
+  return db
+    .selectFrom('list_members')
+    .select([
+      sql<string>`encode(uuid_send(hash), 'hex')`.as('key'),
+      'email',
+      'user_id as userId',
+      'added_at as addedAt',
+    ])
+    .where('export_id', '=', exportId)
+    .where('removed_at', 'is', null)
+    .where('hash', '>=', range.from)
+    .$if(range.to !== null, (query) => query.where('hash', '<', range.to!))
+    .execute();
+}
+
+/** Keys of those of these people who left after the moment: the real list may still show them. */
+export async function listLeftSince(db: Db, exportId: number, keys: string[], since: Date): Promise<Set<string>> {
+  if (keys.length === 0) return new Set();
+  const rows = await db
+    .selectFrom('list_members')
+    .select(sql<string>`encode(uuid_send(hash), 'hex')`.as('key'))
+    .where('export_id', '=', exportId)
+    .where('removed_at', '>', since)
+    .where('hash', '=', sql<string>`any(${keys}::uuid[])`)
+    .execute();
+  return new Set(rows.map((row) => row.key));
+}
+
+/** These people are not on the real list: somebody else took them off, no run did. */
+export async function endStays(db: Db, exportId: number, keys: string[], at: Date): Promise<void> {
+  if (keys.length === 0) return;
+  await db
+    .updateTable('list_members')
+    .set({ removed_at: at, uncertain: false })
+    .where('export_id', '=', exportId)
+    .where('removed_at', 'is', null)
+    .where('hash', '=', sql<string>`any(${keys}::uuid[])`)
+    .execute();
+}

@@ -1,6 +1,7 @@
 import type { IterableProjectType } from '../../db/tables.ts';
 import { fingerprint, hashKey } from './hash.ts';
 import { type IdentityRules, identityKey, resolveIdentity } from './identity.ts';
+import { partitionOf } from './key-range.ts';
 import { type MemberRecord, maxRecordBytes, offsetsOf, readRecord, writeRecord } from './member-record.ts';
 import type { MemberPage, SourceMember } from './sources/source.ts';
 import { createSpill, type Spill } from './spill.ts';
@@ -118,10 +119,6 @@ function toRecord(member: SourceMember, order: number, rules: IdentityRules): Me
 /** Changes when the profile would have to be written again though the person stays the same; 0 for nothing to write. */
 export function sentFingerprintOf(projectType: IterableProjectType, userId: string | null | undefined): number {
   return projectType === 'EMAIL' && userId != null ? fingerprint(userId) : 0;
-}
-
-export function partitionOf(key: string, partitions: number): number {
-  return Math.floor((Number.parseInt(key.slice(0, 2), 16) * partitions) / 256);
 }
 
 /** Fingerprints that more than one member has. */

@@ -6,16 +6,15 @@ import { RunFailure } from './run-outcome.ts';
 export interface EnsuredList {
   listId: string;
   /** FOUND: it was there before under our name, with whoever is on it. */
-  origin: 'KNOWN' | 'FOUND' | 'CREATED';
+  origin: 'FOUND' | 'CREATED';
 }
 
-/** The list that this export writes to: by stored id, else by name among Standard lists, else a new one. */
+/** A list for an export that has none yet: by exact name among Standard lists, else a new one. */
 export async function ensureList(
   destination: Destination,
-  wanted: { listId: string | null; name: string; isTaken: (listId: string) => Promise<boolean> },
+  wanted: { name: string; isTaken: (listId: string) => Promise<boolean> },
 ): Promise<EnsuredList> {
   const lists = await readLists(destination);
-  if (wanted.listId !== null && isThere(lists, wanted.listId)) return { listId: wanted.listId, origin: 'KNOWN' };
   const found = await findByName(lists, wanted);
   if (found) return { listId: found, origin: 'FOUND' };
   try {
@@ -34,15 +33,12 @@ export async function ensureList(
 }
 
 export async function isListThere(destination: Destination, listId: string): Promise<boolean> {
-  return isThere(await readLists(destination), listId);
+  const lists = await readLists(destination);
+  return lists.some((list) => list.id === listId && list.listType === 'Standard');
 }
 
 function readLists(destination: Destination): Promise<IterableList[]> {
   return destination.request('write', (client) => client.listLists());
-}
-
-function isThere(lists: IterableList[], listId: string): boolean {
-  return lists.some((list) => list.id === listId && list.listType === 'Standard');
 }
 
 /** Of several Standard lists with this name the oldest is ours: Iterable's ids ascend. */

@@ -1,10 +1,11 @@
 import type { Db } from '../../db/connect.ts';
-import { countListed, hasListed, type KeyRange, loadListedMembers, loadListedRange } from '../../db/queries/list-member.ts';
+import { countListed, hasListed, loadListedMembers, loadListedRange } from '../../db/queries/list-member.ts';
 import { closeRejections, hasOpenRejections, insertRejections, loadOpenRejections } from '../../db/queries/rejection.ts';
 import { deleteBatches, insertBatches, type NewBatch } from '../../db/queries/sync-batch.ts';
 import type { BatchKind } from '../../db/tables.ts';
 import { type BatchMember, encodeMembers } from './batch-members.ts';
 import { type CollectedMembers, partitionsFor } from './collect-members.ts';
+import { rangeOf } from './key-range.ts';
 import { type ListedPerson, type OpenRejection, planPartition } from './plan-partition.ts';
 
 /** Iterable takes bodies of up to 4,000,000 bytes; the rest is room for the names around the values. */
@@ -76,11 +77,6 @@ export async function planRun(db: Db, input: PlanInput): Promise<PlannedCounts> 
   }
   await journal.end();
   return counts;
-}
-
-function rangeOf(partition: number, partitions: number): KeyRange {
-  const edge = (index: number) => ((index * 256) / partitions).toString(16).padStart(2, '0').padEnd(32, '0');
-  return { from: edge(partition), to: partition + 1 === partitions ? null : edge(partition + 1) };
 }
 
 function unpack(range: {

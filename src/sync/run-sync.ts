@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { takeUpRun } from '../../db/queries/active-run.ts';
-import { setExportList } from '../../db/queries/export-list.ts';
+import { isListTaken, setExportList } from '../../db/queries/export-list.ts';
 import { endAllStays } from '../../db/queries/list-member.ts';
 import { clearMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
 import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
@@ -9,6 +9,7 @@ import type { SyncRunRow } from '../../db/tables.ts';
 import type { CollectedMembers } from './collect-members.ts';
 import { deliverBatches } from './deliver-batches.ts';
 import type { SyncDeps } from './deps.ts';
+import { compareList } from './compare-list.ts';
 import { createDestination, type Destination } from './destination.ts';
 import { ensureList, isListThere } from './destination-list.ts';
 import { endRun, postponeRun } from './end-run.ts';
@@ -17,7 +18,6 @@ import { createIterableClient } from './iterable/client.ts';
 import { openMemberSource } from './open-member-source.ts';
 import { planRun } from './plan-run.ts';
 import { readMembers } from './read-members.ts';
-import { reconcileList } from './reconcile-list.ts';
 import { RunCancelled, RunFailure, RunHandedOver, RunPostponed } from './run-outcome.ts';
 import { createRunReporter, type RunReporter } from './run-reporter.ts';
 
@@ -51,17 +51,18 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
     onError: (error) => logger.warn({ err: error }, 'could not write the progress of the run'),
   });
   logger.info({ trigger: run.trigger, attempt: run.attempt }, run.attempt === 1 ? 'run started' : 'run taken up');
+  const ending = { run, reporter, logger, integrationId: scope.integration.id };
   try {
     const destination = openDestination(deps, scope, reporter);
     await execute({ deps, run, scope, reporter, destination, logger });
     await reporter.stop();
-    await endRun(deps, { run, reporter, logger });
+    await endRun(deps, ending);
   } catch (error) {
     await reporter.stop();
     const reason = reporter.halt.aborted ? reporter.halt.reason : error;
     if (reason instanceof RunHandedOver) throw reason;
-    if (reason instanceof RunPostponed) await postponeRun(deps, { run, reporter, logger }, reason);
-    else await endRun(deps, { run, reporter, logger }, reason);
+    if (reason instanceof RunPostponed) await postponeRun(deps, ending, reason);
+    else await endRun(deps, ending, reason);
   }
 }
 
@@ -97,26 +98,63 @@ async function execute(execution: RunExecution): Promise<void> {
 
 /** Everything before the first change in Iterable: afterwards the journal holds what is to be sent. */
 async function prepare(execution: RunExecution): Promise<void> {
-  const { deps, run, scope, reporter, destination } = execution;
+  const { run, scope, destination } = execution;
   const members = run.purpose === 'EMPTY' ? undefined : await read(execution);
   try {
-    let isNewToUs = false;
-    if (scope.export.list_id === null && run.purpose === 'SYNC') isNewToUs = await adoptList(execution);
-    await plan(execution, members, isNewToUs);
-    if (!(await hasWork(execution)) || isNewToUs) return;
-    // Only now is a request worth it: an unchanged cohort sends nothing.
-    if (await isListThere(destination, scope.export.list_id!)) return;
-    await endAllStays(deps.db, scope.export.id, deps.clock.now());
-    await setExportList(deps.db, scope.export.id, { listId: null, createdAt: null });
-    scope.export.list_id = null;
-    if (run.purpose === 'SYNC') {
-      await adoptList(execution);
-      reporter.notice('The list had been deleted in Iterable; it was made anew and everybody is added again.');
+    if (scope.export.list_id === null) {
+      if (run.purpose === 'SYNC') await adoptList(execution);
+      return await plan(execution, members);
     }
-    await plan(execution, members, true);
+    const wasCompared = await compareIfDue(execution);
+    await plan(execution, members);
+    // Only now is a request worth it: an unchanged cohort sends nothing.
+    if (!(await hasWork(execution)) || wasCompared) return;
+    if (await isListThere(destination, scope.export.list_id)) return;
+    await forgetList(execution);
+    if (run.purpose === 'SYNC') await adoptList(execution);
+    await plan(execution, members);
   } finally {
     await members?.close();
   }
+}
+
+/** Finds or makes the list; who is on a found one is looked up, so that the plan starts from what is true. */
+async function adoptList(execution: RunExecution): Promise<void> {
+  const { deps, scope, destination } = execution;
+  const list = await ensureList(destination, {
+    name: scope.export.list_name,
+    isTaken: (listId) => isListTaken(deps.db, scope.integration.id, scope.export.id, listId),
+  });
+  const now = deps.clock.now();
+  const createdAt = list.origin === 'CREATED' ? now : null;
+  await setExportList(deps.db, scope.export.id, { listId: list.listId, createdAt, comparedAt: createdAt });
+  scope.export.list_id = list.listId;
+  scope.export.list_created_at = createdAt;
+  if (list.origin === 'FOUND') await compareList(execution);
+}
+
+/** Once in a while the real list is read, to find what others changed. True when it was. */
+async function compareIfDue(execution: RunExecution): Promise<boolean> {
+  const { deps, scope } = execution;
+  const intervalMs = deps.env.driftCheckIntervalMs;
+  const comparedAt = scope.export.drift_checked_at?.getTime();
+  // A list that was found and never compared is compared whatever the setting is.
+  if (comparedAt !== undefined) {
+    if (intervalMs === undefined || deps.clock.now().getTime() - comparedAt < intervalMs) return false;
+  }
+  if (!(await isListThere(execution.destination, scope.export.list_id!))) return false;
+  await compareList(execution);
+  return true;
+}
+
+/** The list was deleted in Iterable: nobody is on it any more. */
+async function forgetList({ deps, scope, reporter }: RunExecution): Promise<void> {
+  await deps.db.transaction().execute(async (trx) => {
+    await endAllStays(trx, scope.export.id, deps.clock.now());
+    await setExportList(trx, scope.export.id, { listId: null, createdAt: null, comparedAt: null });
+  });
+  scope.export.list_id = null;
+  reporter.notice('The list had been deleted in Iterable; it was made anew and everybody is added again.');
 }
 
 async function read({ deps, run, scope, reporter }: RunExecution): Promise<CollectedMembers> {
@@ -148,35 +186,16 @@ async function read({ deps, run, scope, reporter }: RunExecution): Promise<Colle
   return members;
 }
 
-/** Finds or makes the list. True: what is known of it is all there is to know, no look at Iterable is needed. */
-async function adoptList(execution: RunExecution): Promise<boolean> {
-  const { deps, scope, destination } = execution;
-  const { isListTaken } = await import('../../db/queries/export-list.ts');
-  const list = await ensureList(destination, {
-    listId: null,
-    name: scope.export.list_name,
-    isTaken: (listId) => isListTaken(deps.db, scope.integration.id, scope.export.id, listId),
-  });
-  const createdAt = list.origin === 'CREATED' ? deps.clock.now() : null;
-  await setExportList(deps.db, scope.export.id, { listId: list.listId, createdAt });
-  scope.export.list_id = list.listId;
-  scope.export.list_created_at = createdAt;
-  return true;
-}
-
 /** Writes the plan, with the numbers that follow from it, in one transaction. */
 async function plan(
-  execution: RunExecution,
+  { deps, run, reporter }: RunExecution,
   members: CollectedMembers | undefined,
-  _isListKnown: boolean,
 ): Promise<void> {
-  const { deps, run, scope, reporter } = execution;
   reporter.set({ phase: 'PLANNING', progress: PROGRESS.reading });
   await reporter.flush();
   const now = deps.clock.now();
-  const counts = await deps.db.transaction().execute(async (trx) => {
-    if (scope.export.list_id !== null) await reconcileList(trx, execution, now);
-    return await planRun(trx, {
+  const counts = await deps.db.transaction().execute((trx) =>
+    planRun(trx, {
       runId: run.id,
       exportId: run.export_id,
       members,
@@ -184,8 +203,8 @@ async function plan(
       now,
       onProgress: (share) =>
         reporter.set({ progress: PROGRESS.reading + share * (PROGRESS.planning - PROGRESS.reading) }),
-    });
-  });
+    }),
+  );
   reporter.set({
     members: counts.members,
     unchanged: counts.unchanged,

@@ -1,0 +1,122 @@
+import { sql } from 'kysely';
+import type { Db } from '../connect.ts';
+import type { ExportRow, ExportStatus, SyncType } from '../tables.ts';
+
+/** The export as it is, and nobody else changes it before the transaction ends. */
+export async function lockExport(db: Db, exportId: number): Promise<ExportRow> {
+  return db.selectFrom('exports').selectAll().where('id', '=', exportId).forUpdate().executeTakeFirstOrThrow();
+}
+
+export interface WantedExport {
+  projectId: string;
+  cohortId: string;
+  integrationId: string;
+  syncType: SyncType;
+  listName: string;
+  now: Date;
+}
+
+/** The export of this cohort to this integration, made when there is none yet, and locked. */
+export async function lockOrInsertExport(db: Db, wanted: WantedExport): Promise<ExportRow> {
+  return db
+    .insertInto('exports')
+    .values({
+      project_id: wanted.projectId,
+      cohort_id: wanted.cohortId,
+      integration_id: wanted.integrationId,
+      sync_type: wanted.syncType,
+      status: 'ACTIVE',
+      list_name: wanted.listName,
+      created_at: wanted.now,
+    })
+    .onConflict((conflict) =>
+      // Changes nothing, but locks and returns the row that is there.
+      conflict.columns(['cohort_id', 'integration_id']).doUpdateSet({ cohort_id: wanted.cohortId }),
+    )
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+export interface ExportChanges {
+  syncType?: SyncType;
+  status?: ExportStatus;
+  nextRunAt?: Date | null;
+  listName?: string;
+  listSize?: number;
+}
+
+export async function updateExport(db: Db, exportId: number, changes: ExportChanges): Promise<ExportRow> {
+  return db
+    .updateTable('exports')
+    .set({
+      sync_type: changes.syncType,
+      status: changes.status,
+      next_run_at: changes.nextRunAt,
+      list_name: changes.listName,
+      list_size: changes.listSize,
+    })
+    .where('id', '=', exportId)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** Another export of the integration that goes by this list name. */
+export async function findExportByListName(
+  db: Db,
+  integrationId: string,
+  exportId: number,
+  listName: string,
+): Promise<{ cohortName: string } | undefined> {
+  return db
+    .selectFrom('exports')
+    .innerJoin('cohorts', 'cohorts.id', 'exports.cohort_id')
+    .select('cohorts.name as cohortName')
+    .where('exports.integration_id', '=', integrationId)
+    .where('exports.id', '!=', exportId)
+    .where('exports.list_name', '=', listName)
+    .executeTakeFirst();
+}
+
+export async function requestFollowUp(db: Db, exportId: number): Promise<void> {
+  await db.updateTable('exports').set({ follow_up_requested: true }).where('id', '=', exportId).execute();
+}
+
+export type DueExport = Pick<ExportRow, 'id' | 'project_id' | 'created_at'>;
+
+/**
+ * Dynamic exports whose time has come, locked for the caller; what another process is dealing with is passed over.
+ * Held back while their partners are not connected.
+ */
+export async function lockDueExports(db: Db, now: Date, limit: number): Promise<DueExport[]> {
+  return db
+    .selectFrom('exports')
+    .innerJoin('integrations', 'integrations.id', 'exports.integration_id')
+    .innerJoin('cohorts', 'cohorts.id', 'exports.cohort_id')
+    .leftJoin('mixpanel_connections', 'mixpanel_connections.project_id', 'exports.project_id')
+    .select(['exports.id', 'exports.project_id', 'exports.created_at'])
+    .where('exports.status', '=', 'ACTIVE')
+    .where('exports.sync_type', '=', 'DYNAMIC')
+    .where('exports.next_run_at', '<=', now)
+    .where('integrations.status', '=', 'CONNECTED')
+    .where((eb) => eb.or([eb('cohorts.source', '!=', 'MIXPANEL'), eb('mixpanel_connections.id', 'is not', null)]))
+    .orderBy('exports.next_run_at')
+    .limit(limit)
+    .forUpdate('exports')
+    .skipLocked()
+    .execute();
+}
+
+/** The exports of a disconnected integration stop; completed ones stay completed. */
+export async function stopExports(db: Db, integrationId: string): Promise<number[]> {
+  const rows = await db
+    .updateTable('exports')
+    .set({
+      status: sql`case when status = 'COMPLETED' then status else 'STOPPED' end`,
+      next_run_at: null,
+      follow_up_requested: false,
+    })
+    .where('integration_id', '=', integrationId)
+    .returning('id')
+    .execute();
+  return rows.map((row) => row.id);
+}

@@ -1,0 +1,62 @@
+import type { Logger } from 'pino';
+import { fromKysely, PgBoss } from 'pg-boss';
+import type { JobQueue } from './job-queue.ts';
+
+export const RUN_QUEUE = 'sync-run';
+
+/** A worker that is silent for this long is taken for dead, and its run goes to another one. */
+const HEARTBEAT_SECONDS = 10;
+/** How often dead workers are looked for. */
+const SUPERVISE_SECONDS = 5;
+/** A run that was handed over is picked up again after this. */
+const RETRY_SECONDS = 1;
+/** A run may take days at Iterable's pace; only silence ends a worker's claim to it. */
+const MAX_RUN_SECONDS = 24 * 3600 - 1;
+
+export interface Boss {
+  boss: PgBoss;
+  jobs: JobQueue;
+  stop(): Promise<void>;
+}
+
+/** Starts pg-boss on the database, and makes the queue. Safe for many processes at once. */
+export async function startBoss(options: { databaseUrl: string; logger: Logger; supervise: boolean }): Promise<Boss> {
+  const { logger } = options;
+  const boss = new PgBoss({
+    connectionString: options.databaseUrl,
+    application_name: 'cohort-sync-jobs',
+    max: 4,
+    schema: 'pgboss',
+    schedule: false,
+    supervise: options.supervise,
+    superviseIntervalSeconds: SUPERVISE_SECONDS,
+    monitorIntervalSeconds: SUPERVISE_SECONDS,
+    useListenNotify: true,
+    registerInstance: false,
+  });
+  boss.on('error', (error) => logger.warn({ err: error }, 'the job queue met an error'));
+  boss.on('warning', (warning) => logger.debug({ warning }, 'the job queue warns'));
+  await boss.start();
+  await boss.createQueue(RUN_QUEUE, {
+    policy: 'standard',
+    notify: true,
+    retryLimit: 1_000_000,
+    retryDelay: RETRY_SECONDS,
+    expireInSeconds: MAX_RUN_SECONDS,
+    heartbeatSeconds: HEARTBEAT_SECONDS,
+    deleteAfterSeconds: 3600,
+  });
+  return {
+    boss,
+    jobs: {
+      async addRun(db, runId, { delayMs = 0 } = {}) {
+        await boss.send(
+          RUN_QUEUE,
+          { runId },
+          { db: fromKysely(db), ...(delayMs > 0 ? { startAfter: Math.ceil(delayMs / 1000) } : {}) },
+        );
+      },
+    },
+    stop: () => boss.stop({ graceful: true, timeout: 9_000, close: true }),
+  };
+}

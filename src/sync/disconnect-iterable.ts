@@ -1,0 +1,20 @@
+import { findActiveRun, requestCancel } from '../../db/queries/active-run.ts';
+import { stopExports } from '../../db/queries/export-state.ts';
+import { clearIntegration } from '../../db/queries/integration-state.ts';
+import type { IntegrationRow } from '../../db/tables.ts';
+import type { SyncDeps } from './deps.ts';
+
+/**
+ * Forgets the key and stops the exports: queued runs are cancelled, a running one ends between two batches. Lists in
+ * Iterable stay as they are. Disconnected already: nothing happens.
+ */
+export async function disconnectIterable(deps: SyncDeps, integration: IntegrationRow): Promise<IntegrationRow> {
+  return await deps.db.transaction().execute(async (trx) => {
+    const cleared = await clearIntegration(trx, integration.id);
+    for (const exportId of await stopExports(trx, integration.id)) {
+      const active = await findActiveRun(trx, exportId);
+      if (active) await requestCancel(trx, active.id, deps.clock.now());
+    }
+    return cleared;
+  });
+}

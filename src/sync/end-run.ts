@@ -1,0 +1,120 @@
+import type { Logger } from 'pino';
+import type { Db } from '../../db/connect.ts';
+import { finishRun, parkRun, type RunEnd } from '../../db/queries/active-run.ts';
+import { closeExportRun } from '../../db/queries/export-list.ts';
+import { findIntegration, setIntegrationAttention } from '../../db/queries/integration-state.ts';
+import { countListed, markUncertain, recordArrivals } from '../../db/queries/list-member.ts';
+import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
+import { deleteBatches, listUnansweredBatches } from '../../db/queries/sync-batch.ts';
+import type { SyncRunRow } from '../../db/tables.ts';
+import { decodeMembers } from './batch-members.ts';
+import type { SyncDeps } from './deps.ts';
+import { isDatabaseError } from './database-error.ts';
+import { queueRun } from './queue-run.ts';
+import { RunCancelled, RunFailure, RunHandedOver, type RunPostponed } from './run-outcome.ts';
+import type { RunReporter } from './run-reporter.ts';
+import { toArrival } from './settle-batch.ts';
+import { SourceError } from './sources/source.ts';
+
+interface EndingRun {
+  run: SyncRunRow;
+  integrationId: string;
+  reporter: RunReporter;
+  logger: Logger;
+}
+
+/**
+ * Ends a run: its row, its export, its journal and the follow-up that was asked for, in one transaction. reason is
+ * what stopped it; undefined for success. Throws what the database threw, and RunHandedOver when the run is not ours.
+ */
+export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown): Promise<void> {
+  if (isDatabaseError(reason)) throw reason;
+  const { run, reporter, logger } = ending;
+  const now = deps.clock.now();
+  const end = await deps.db.transaction().execute(async (trx) => {
+    const integration = await findIntegration(trx, ending.integrationId);
+    const outcome = outcomeOf(reason, integration.status === 'DISCONNECTED', reporter);
+    if (outcome.status === 'FAILED' || outcome.status === 'CANCELLED') {
+      await recordUnanswered(trx, run, now, integration.project_type ?? 'EMAIL');
+    }
+    await deleteBatches(trx, run.id);
+    const wasChanged = (reporter.current.added ?? 0) + (reporter.current.removed ?? 0) > 0 || reason !== undefined;
+    const { followUp } = await closeExportRun(trx, run.export_id, {
+      ...(wasChanged || run.attempt > 1 ? { listSize: await countListed(trx, run.export_id) } : {}),
+    });
+    const finished = await finishRun(trx, reporter.attempt, {
+      ...outcome,
+      finishedAt: now,
+      changes: reporter.current,
+    });
+    if (!finished) throw new RunHandedOver('Another worker has taken the run up.');
+    if (outcome.error?.code === 'DESTINATION_UNAUTHORIZED') {
+      await setIntegrationAttention(trx, ending.integrationId, outcome.error.message);
+    }
+    if (outcome.error?.code === 'SOURCE_UNAUTHORIZED') {
+      await setMixpanelAttention(trx, run.project_id, outcome.error.message);
+    }
+    if (followUp) await queueRun({ ...deps, db: trx }, { exportId: run.export_id, projectId: run.project_id, trigger: 'PUSH' });
+    return outcome;
+  });
+  const fields = { status: end.status, ...reporter.current, ...(end.error ? { error: end.error } : {}) };
+  if (end.error?.code === 'INTERNAL') logger.error({ ...fields, err: reason }, 'run failed by a fault of ours');
+  else logger.info(fields, 'run ended');
+}
+
+/** Gives the run back to the queue until it can go on. */
+export async function postponeRun(deps: SyncDeps, ending: EndingRun, reason: RunPostponed): Promise<void> {
+  await deps.db.transaction().execute(async (trx) => {
+    if (!(await parkRun(trx, ending.reporter.attempt))) throw new RunHandedOver('Another worker has taken the run up.');
+    await deps.jobs.addRun(trx, ending.run.id, { delayMs: reason.retryAfterMs });
+  });
+  ending.logger.info({ retryAfterMs: reason.retryAfterMs, reason: reason.message }, 'run postponed');
+}
+
+function outcomeOf(
+  reason: unknown,
+  isDisconnected: boolean,
+  reporter: RunReporter,
+): Pick<RunEnd, 'status' | 'error'> {
+  if (reason === undefined) {
+    const isPartial = (reporter.current.rejected ?? 0) > 0;
+    return { status: isPartial ? 'PARTIALLY_SUCCEEDED' : 'SUCCEEDED' };
+  }
+  if (isDisconnected) {
+    return failed('INTEGRATION_DISCONNECTED', 'Iterable was disconnected while the run was going.', false);
+  }
+  if (reason instanceof RunCancelled) return { status: 'CANCELLED' };
+  if (reason instanceof RunFailure || reason instanceof SourceError) {
+    return failed(reason.code, reason.message, reason.retryable);
+  }
+  return failed('INTERNAL', 'The run failed by a fault of ours; the log tells more under its run id.', true);
+}
+
+function failed(code: NonNullable<RunEnd['error']>['code'], message: string, retryable: boolean) {
+  return { status: 'FAILED' as const, error: { code, message, retryable } };
+}
+
+/** What was sent and never answered may have been done or not: the next run asks for it again. */
+async function recordUnanswered(
+  db: Db,
+  run: SyncRunRow,
+  now: Date,
+  projectType: 'EMAIL' | 'USER_ID' | 'HYBRID',
+): Promise<void> {
+  for (const batch of await listUnansweredBatches(db, run.id)) {
+    const members = decodeMembers(batch.members);
+    if (batch.kind === 'REMOVE') {
+      await markUncertain(
+        db,
+        run.export_id,
+        members.map((member) => member.key),
+      );
+    } else {
+      await recordArrivals(
+        db,
+        { exportId: run.export_id, runId: run.id, at: now, uncertain: true },
+        members.filter((member) => !member.onList).map((member) => toArrival(projectType, member)),
+      );
+    }
+  }
+}

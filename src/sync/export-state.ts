@@ -1,0 +1,128 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { findActiveRun, requestCancel } from '../../db/queries/active-run.ts';
+import { setExportList } from '../../db/queries/export-list.ts';
+import { lockExport, updateExport } from '../../db/queries/export-state.ts';
+import { endAllStays } from '../../db/queries/list-member.ts';
+import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
+import type { ExportRow } from '../../db/tables.ts';
+import { CohortSyncError, InvalidStateError } from '../errors.ts';
+import type { SyncDeps } from './deps.ts';
+import { createIterableClient } from './iterable/client.ts';
+import { ConflictError, InvalidListError, IterableError, UnauthorizedError } from './iterable/errors.ts';
+import { queueRun } from './queue-run.ts';
+import { withRetries } from './retry.ts';
+import { firstDueAt } from './start-export.ts';
+
+export type ListAction = 'KEEP' | 'EMPTY' | 'DELETE';
+
+/** What a call to a partner inside a mutation may take. */
+const MUTATION_BUDGET_MS = 10_000;
+/** A running batch finishes first; it takes no longer than a request may. */
+const CANCEL_PATIENCE_MS = 30_000;
+const CANCEL_POLL_MS = 50;
+
+/** No further runs are started; one that is going goes on. Paused already: nothing happens. */
+export async function pauseExport(deps: SyncDeps, exported: ExportRow): Promise<ExportRow> {
+  return await deps.db.transaction().execute(async (trx) => {
+    const current = await lockExport(trx, exported.id);
+    if (current.status === 'PAUSED') return current;
+    if (current.status !== 'ACTIVE') throw notActive(current, 'paused');
+    return await updateExport(trx, current.id, { status: 'PAUSED', nextRunAt: null });
+  });
+}
+
+/** Runs are started again, on the same grid as before. Active already: nothing happens. */
+export async function resumeExport(deps: SyncDeps, exported: ExportRow): Promise<ExportRow> {
+  return await deps.db.transaction().execute(async (trx) => {
+    const current = await lockExport(trx, exported.id);
+    if (current.status === 'ACTIVE') return current;
+    if (current.status !== 'PAUSED') throw notActive(current, 'resumed');
+    const { cohort } = await loadRunScope(trx, current.id);
+    const nextRunAt = firstDueAt(deps, current, cohort, current.sync_type, deps.clock.now());
+    return await updateExport(trx, current.id, { status: 'ACTIVE', nextRunAt });
+  });
+}
+
+/**
+ * Ends an export: its run is cancelled first and waited for. EMPTY queues a run that removes everybody; DELETE deletes
+ * the list before it returns, and throws InvalidStateError with nothing changed when Iterable says that it is in use.
+ */
+export async function stopExport(deps: SyncDeps, exported: ExportRow, action: ListAction): Promise<ExportRow> {
+  const scope = await loadRunScope(deps.db, exported.id);
+  if (action !== 'KEEP') requireConnected(scope);
+  await endActiveRun(deps, exported.id);
+  if (action === 'DELETE' && scope.export.list_id !== null) await deleteList(deps, scope, scope.export.list_id);
+  return await deps.db.transaction().execute(async (trx) => {
+    const current = await lockExport(trx, exported.id);
+    if (action === 'DELETE' && current.list_id !== null) {
+      await endAllStays(trx, current.id, deps.clock.now());
+      await setExportList(trx, current.id, { listId: null, createdAt: null, comparedAt: null });
+    }
+    if (action === 'EMPTY' && current.list_id !== null) {
+      await queueRun(
+        { ...deps, db: trx },
+        { exportId: current.id, projectId: current.project_id, trigger: 'MANUAL', purpose: 'EMPTY' },
+      );
+    }
+    return await updateExport(trx, current.id, {
+      status: 'STOPPED',
+      nextRunAt: null,
+      ...(action === 'DELETE' ? { listSize: 0 } : {}),
+    });
+  });
+}
+
+async function endActiveRun(deps: SyncDeps, exportId: number): Promise<void> {
+  const giveUpAt = performance.now() + CANCEL_PATIENCE_MS;
+  for (;;) {
+    const active = await findActiveRun(deps.db, exportId);
+    if (!active) return;
+    if (performance.now() > giveUpAt) {
+      throw new InvalidStateError('The run of this export is still finishing its last batch; try again in a moment.');
+    }
+    if (active.cancel_requested_at === null) await requestCancel(deps.db, active.id, deps.clock.now());
+    else await wait(CANCEL_POLL_MS);
+  }
+}
+
+async function deleteList(deps: SyncDeps, { integration }: RunScope, listId: string): Promise<void> {
+  const client = createIterableClient({
+    baseUrl: deps.env.iterable.baseUrl[integration.data_center!],
+    apiKey: deps.secrets.decrypt(integration.api_key!),
+  });
+  try {
+    await withRetries(() => client.deleteList(listId), { budgetMs: MUTATION_BUDGET_MS });
+  } catch (error) {
+    if (error instanceof InvalidListError) return;
+    if (error instanceof ConflictError) {
+      throw new InvalidStateError(
+        'Iterable does not delete this list: a campaign or a journey uses it. The export goes on as it was.',
+      );
+    }
+    if (error instanceof UnauthorizedError) {
+      throw new CohortSyncError('INSUFFICIENT_PERMISSIONS', `Iterable does not let this key delete lists: ${error.message}`, {
+        cause: error,
+      });
+    }
+    if (error instanceof IterableError) {
+      throw new CohortSyncError('PARTNER_UNAVAILABLE', `Iterable did not delete the list: ${error.message}`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+function requireConnected({ integration }: RunScope): void {
+  if (integration.api_key === null) {
+    throw new CohortSyncError(
+      'INTEGRATION_NOT_CONNECTED',
+      'Iterable is not connected, so its list cannot be changed. Connect it, or stop with listAction KEEP.',
+    );
+  }
+}
+
+function notActive(exported: ExportRow, wish: string): InvalidStateError {
+  const state = exported.status === 'COMPLETED' ? 'complete' : 'stopped';
+  return new InvalidStateError(`This export is ${state} and cannot be ${wish}. Start it again with startSync.`);
+}

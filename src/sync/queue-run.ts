@@ -1,0 +1,57 @@
+import { insertRun } from '../../db/queries/active-run.ts';
+import { lockExport, requestFollowUp } from '../../db/queries/export-state.ts';
+import type { ExportRow, RunPurpose, SyncRunRow, SyncTrigger } from '../../db/tables.ts';
+import { InvalidStateError, SyncAlreadyRunningError } from '../errors.ts';
+import type { SyncDeps } from './deps.ts';
+
+export interface WantedRun {
+  exportId: number;
+  projectId: string;
+  trigger: SyncTrigger;
+  purpose?: RunPurpose;
+}
+
+/**
+ * Queues a run and its job; deps.db may be a transaction. When the export has an active run, that one is given and
+ * nothing is queued.
+ */
+export async function queueRun(
+  deps: SyncDeps,
+  wanted: WantedRun,
+): Promise<{ run: SyncRunRow; alreadyActive: boolean }> {
+  const queued = await insertRun(deps.db, { ...wanted, now: deps.clock.now() });
+  if (!queued.alreadyActive) await deps.jobs.addRun(deps.db, queued.run.id);
+  return queued;
+}
+
+/** Runs an existing export once, also a paused one. Throws InvalidStateError for a stopped export. */
+export async function runExport(deps: SyncDeps, exported: ExportRow): Promise<SyncRunRow> {
+  return await deps.db.transaction().execute(async (trx) => {
+    const current = await lockExport(trx, exported.id);
+    if (current.status === 'STOPPED') {
+      throw new InvalidStateError('This export is stopped. Start it again with startSync.');
+    }
+    const { run, alreadyActive } = await queueRun(
+      { ...deps, db: trx },
+      { exportId: current.id, projectId: current.project_id, trigger: 'MANUAL' },
+    );
+    if (alreadyActive) throw new SyncAlreadyRunningError(run.id);
+    return run;
+  });
+}
+
+/**
+ * The cohort of a dynamic export has changed at its source: runs it at once, or right after the run that is going.
+ * Nothing happens to an export that is not dynamic and active.
+ */
+export async function requestPushRun(deps: SyncDeps, exportId: number): Promise<void> {
+  await deps.db.transaction().execute(async (trx) => {
+    const current = await lockExport(trx, exportId);
+    if (current.sync_type !== 'DYNAMIC' || current.status !== 'ACTIVE') return;
+    const { alreadyActive } = await queueRun(
+      { ...deps, db: trx },
+      { exportId, projectId: current.project_id, trigger: 'PUSH' },
+    );
+    if (alreadyActive) await requestFollowUp(trx, exportId);
+  });
+}

@@ -1,0 +1,55 @@
+import { schedule } from 'node-cron';
+import { lockDueExports, updateExport } from '../../db/queries/export-state.ts';
+import type { SyncDeps } from './deps.ts';
+import { nextDueAt } from './grid.ts';
+import { queueRun } from './queue-run.ts';
+import { refreshDueCohorts } from './refresh-cohorts.ts';
+
+/** Due exports that one beat turns into runs in one transaction; the rest waits for the next beat, a second later. */
+const EXPORTS_PER_BEAT = 200;
+
+/**
+ * Turns due exports into queued runs and moves them on to their next time. Any number of processes may call it at
+ * once: each due export is dealt with by one of them. Missed times are made up for once. Gives how many were due.
+ */
+export async function queueDueRuns(deps: SyncDeps): Promise<number> {
+  const now = deps.clock.now();
+  return await deps.db.transaction().execute(async (trx) => {
+    const due = await lockDueExports(trx, now, EXPORTS_PER_BEAT);
+    for (const exported of due) {
+      await updateExport(trx, exported.id, {
+        nextRunAt: nextDueAt(exported.created_at, now, deps.env.dynamicSyncIntervalMs),
+      });
+      // A run that is still going is not joined by a second one.
+      await queueRun(
+        { ...deps, db: trx },
+        { exportId: exported.id, projectId: exported.project_id, trigger: 'SCHEDULED' },
+      );
+    }
+    return due.length;
+  });
+}
+
+export interface Scheduler {
+  stop(): Promise<void>;
+}
+
+/** Beats once a second; a beat that takes longer is not joined by a second one. */
+export function startScheduler(deps: SyncDeps): Scheduler {
+  const beat = async (name: string, act: () => Promise<unknown>) => {
+    try {
+      await act();
+    } catch (error) {
+      deps.logger.warn({ err: error }, `${name} failed; the next beat tries again`);
+    }
+  };
+  const tasks = [
+    schedule('* * * * * *', () => beat('queueing due runs', () => queueDueRuns(deps)), { noOverlap: true }),
+    schedule('* * * * * *', () => beat('refreshing cohorts', () => refreshDueCohorts(deps)), { noOverlap: true }),
+  ];
+  return {
+    async stop() {
+      await Promise.all(tasks.map((task) => task.destroy()));
+    },
+  };
+}

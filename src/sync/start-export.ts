@@ -1,0 +1,68 @@
+import { findExportByListName, lockOrInsertExport, updateExport } from '../../db/queries/export-state.ts';
+import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow, SyncType } from '../../db/tables.ts';
+import { InvalidStateError, SyncAlreadyRunningError } from '../errors.ts';
+import type { SyncDeps } from './deps.ts';
+import { nextDueAt } from './grid.ts';
+import { listNameFor } from './list-name.ts';
+import { queueRun } from './queue-run.ts';
+
+/**
+ * Makes the cohort's export active with this type, whatever it was, and queues a run. Refused (InvalidStateError,
+ * SyncAlreadyRunningError), it changes nothing.
+ */
+export async function startExport(
+  deps: SyncDeps,
+  wanted: { cohort: CohortRow; integration: IntegrationRow; syncType: SyncType },
+): Promise<SyncRunRow> {
+  const { cohort, integration, syncType } = wanted;
+  requireExportable(cohort);
+  const now = deps.clock.now();
+  return await deps.db.transaction().execute(async (trx) => {
+    const exported = await lockOrInsertExport(trx, {
+      projectId: cohort.project_id,
+      cohortId: cohort.id,
+      integrationId: integration.id,
+      syncType,
+      listName: listNameFor(cohort.name, cohort.external_id),
+      now,
+    });
+    const { run, alreadyActive } = await queueRun(
+      { ...deps, db: trx },
+      { exportId: exported.id, projectId: cohort.project_id, trigger: 'MANUAL' },
+    );
+    if (alreadyActive) throw new SyncAlreadyRunningError(run.id);
+    const listName = exported.list_id === null ? listNameFor(cohort.name, cohort.external_id) : exported.list_name;
+    const rival = await findExportByListName(trx, integration.id, exported.id, listName);
+    if (rival) {
+      throw new InvalidStateError(`The export of the cohort "${rival.cohortName}" goes to the list ${listName} already.`);
+    }
+    await updateExport(trx, exported.id, {
+      syncType,
+      status: 'ACTIVE',
+      listName,
+      nextRunAt: firstDueAt(deps, exported, cohort, syncType, now),
+    });
+    return run;
+  });
+}
+
+/** Cohorts from a file have no grid: they change when they are imported again. */
+export function firstDueAt(
+  deps: SyncDeps,
+  exported: ExportRow,
+  cohort: Pick<CohortRow, 'source'>,
+  syncType: SyncType,
+  now: Date,
+): Date | null {
+  if (syncType !== 'DYNAMIC' || cohort.source === 'FILE') return null;
+  return nextDueAt(exported.created_at, now, deps.env.dynamicSyncIntervalMs);
+}
+
+function requireExportable(cohort: CohortRow): void {
+  if (!cohort.exportable) {
+    throw new InvalidStateError('This is a group cohort; Mixpanel cannot export the people of group cohorts.');
+  }
+  if (!cohort.present) {
+    throw new InvalidStateError('Mixpanel no longer lists this cohort; it was deleted, or another project is connected.');
+  }
+}

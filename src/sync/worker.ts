@@ -1,0 +1,46 @@
+import type { PgBoss } from 'pg-boss';
+import { RUN_QUEUE } from './boss.ts';
+import type { SyncDeps } from './deps.ts';
+import { RunHandedOver } from './run-outcome.ts';
+import { runSync } from './run-sync.ts';
+
+/** Runs that one process executes at once; most of the time each waits for a partner. */
+const RUNS_AT_ONCE = 8;
+
+export interface Worker {
+  /** Lets running batches finish and leaves the rest to the next process. */
+  stop(): Promise<void>;
+}
+
+/** Takes queued runs and executes them until it is stopped. */
+export async function startWorker(deps: SyncDeps, boss: PgBoss): Promise<Worker> {
+  const stopping = new AbortController();
+  const executing = new Set<Promise<void>>();
+  await boss.work<{ runId: string }>(
+    RUN_QUEUE,
+    { localConcurrency: RUNS_AT_ONCE, batchSize: 1, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 2 },
+    async (jobs) => {
+      for (const job of jobs) {
+        const execution = runSync(deps, job.data.runId, AbortSignal.any([stopping.signal, job.signal]));
+        executing.add(execution);
+        try {
+          await execution;
+        } catch (error) {
+          // The job goes back to the queue, and the run with it.
+          if (!(error instanceof RunHandedOver)) {
+            deps.logger.warn({ err: error, runId: job.data.runId }, 'the run was interrupted and will be taken up again');
+          }
+          throw error;
+        } finally {
+          executing.delete(execution);
+        }
+      }
+    },
+  );
+  return {
+    async stop() {
+      stopping.abort(new RunHandedOver('This process is stopping.'));
+      await Promise.allSettled([boss.offWork(RUN_QUEUE, { wait: true }), ...executing]);
+    },
+  };
+}
