@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { DataCenter, MixpanelRegion } from '../db/tables.ts';
 
 export type ProcessRole = 'gateway' | 'worker' | 'scheduler';
@@ -6,6 +7,7 @@ export type ProcessRole = 'gateway' | 'worker' | 'scheduler';
 export interface Env {
   port: number;
   host: string;
+  /** Undefined: from host and port. */
   publicUrl: string | undefined;
   /** Undefined: PostgreSQL is embedded, under dataDir. */
   databaseUrl: string | undefined;
@@ -37,4 +39,165 @@ export interface Env {
   };
   logLevel: string;
   logFormat: 'pretty' | 'json';
+}
+
+/** Everything that is wrong with the environment, a line for each variable; never a value. */
+export class EnvError extends Error {
+  constructor(faults: string[]) {
+    super(`The environment is not usable:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+    this.name = 'EnvError';
+  }
+}
+
+const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+const duration = (minMs = 0) =>
+  z.string().transform((text, context) => {
+    const [, amount, unit] = /^(\d+(?:\.\d+)?)([smhd])$/.exec(text) ?? [];
+    const ms = unit === undefined ? Number.NaN : Number(amount) * UNITS_MS[unit as keyof typeof UNITS_MS];
+    if (ms >= minMs) return ms;
+    context.addIssue({
+      code: 'custom',
+      message: `must be a duration such as 90s, 15m or 1h${minMs > 0 ? `, at least ${minMs / 1000}s` : ''}`,
+    });
+    return z.NEVER;
+  });
+
+const number = (rule: { min: number; max?: number; whole?: boolean }) =>
+  z.string().transform((text, context) => {
+    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+    const fits = value >= rule.min && value <= (rule.max ?? Number.MAX_SAFE_INTEGER);
+    if (fits && (!rule.whole || Number.isInteger(value))) return value;
+    const kind = rule.whole ? 'a whole number' : 'a number';
+    const range = rule.max === undefined ? `of at least ${rule.min}` : `from ${rule.min} to ${rule.max}`;
+    context.addIssue({ code: 'custom', message: `must be ${kind} ${range}` });
+    return z.NEVER;
+  });
+
+const url = (schemes: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && schemes.includes(new URL(text).protocol), {
+    message: `must be an address that begins with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`,
+  });
+
+const partnerUrl = z
+  .string()
+  .refine(
+    (text) => {
+      if (!URL.canParse(text)) return false;
+      const { protocol, hostname } = new URL(text);
+      return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname));
+    },
+    { message: 'must be an https address (http only for loopback hosts)' },
+  )
+  .transform((text) => text.replace(/\/+$/, ''));
+
+const encryptionKeys = z.string().transform((text, context) => {
+  const keys = text.split(',').map((key) => Buffer.from(key.trim(), 'base64'));
+  const isCanonical = text.split(',').every((key, index) => keys[index]!.toString('base64') === key.trim());
+  if (isCanonical && keys.every((key) => key.length === 32)) return keys;
+  context.addIssue({ code: 'custom', message: 'must be 32 bytes in base64, or several of them joined by commas' });
+  return z.NEVER;
+});
+
+const ROLES: readonly ProcessRole[] = ['gateway', 'worker', 'scheduler'];
+const roles = z.string().transform((text, context) => {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.every((name) => ROLES.includes(name as ProcessRole))) return new Set(names as ProcessRole[]);
+  context.addIssue({ code: 'custom', message: 'must be one or more of gateway, worker, scheduler, joined by commas' });
+  return z.NEVER;
+});
+
+const variables = z
+  .object({
+    PORT: number({ min: 0, max: 65_535, whole: true }).prefault('4000'),
+    HOST: z.string().default('127.0.0.1'),
+    PUBLIC_URL: url(['http:', 'https:']).optional(),
+    DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
+    DATA_DIR: z.string().default('.data'),
+    ENCRYPTION_KEY: encryptionKeys.optional(),
+    BOOTSTRAP_TOKEN: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{32,}$/, 'must have 32 or more URL-safe characters (letters, digits, - and _)')
+      .optional(),
+    ROLES: roles.prefault('gateway,worker,scheduler'),
+    DYNAMIC_SYNC_INTERVAL: duration(1000).prefault('15m'),
+    COHORT_REFRESH_INTERVAL: duration(1000).prefault('15m'),
+    ITERABLE_BASE_URL_US: partnerUrl.prefault('https://api.iterable.com'),
+    ITERABLE_BASE_URL_EU: partnerUrl.prefault('https://api.eu.iterable.com'),
+    ITERABLE_REQUESTS_PER_SECOND: number({ min: 0 }).prefault('5'),
+    ITERABLE_BATCH_SIZE: number({ min: 1, max: 1000, whole: true }).prefault('1000'),
+    ITERABLE_CONCURRENCY: number({ min: 1, max: 50, whole: true }).prefault('2'),
+    DRIFT_CHECK_INTERVAL: z.union([z.literal('off').transform(() => undefined), duration()]).prefault('24h'),
+    ITERABLE_VISIBILITY_DELAY: duration().prefault('60s'),
+    REJECTED_RETRY_INTERVAL: duration().prefault('24h'),
+    PARTNER_RETRY_BUDGET: duration().prefault('5m'),
+    MIXPANEL_BASE_URL_US: partnerUrl.prefault('https://mixpanel.com'),
+    MIXPANEL_BASE_URL_EU: partnerUrl.prefault('https://eu.mixpanel.com'),
+    MIXPANEL_BASE_URL_IN: partnerUrl.prefault('https://in.mixpanel.com'),
+    MIXPANEL_INGESTION_BASE_URL_US: partnerUrl.prefault('https://api.mixpanel.com'),
+    MIXPANEL_INGESTION_BASE_URL_EU: partnerUrl.prefault('https://api-eu.mixpanel.com'),
+    MIXPANEL_INGESTION_BASE_URL_IN: partnerUrl.prefault('https://api-in.mixpanel.com'),
+    MIXPANEL_QUERIES_PER_HOUR: number({ min: 0, whole: true }).prefault('60'),
+    MIXPANEL_SOURCE_VALUE: z.string().default('iterable'),
+    LOG_LEVEL: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+        error: 'must be one of trace, debug, info, warn, error, fatal, silent',
+      })
+      .default('info'),
+    LOG_FORMAT: z.enum(['pretty', 'json'], { error: 'must be pretty or json' }).optional(),
+  })
+  .refine((given) => given.DATABASE_URL === undefined || given.ENCRYPTION_KEY !== undefined, {
+    path: ['ENCRYPTION_KEY'],
+    message: 'is required with DATABASE_URL: 32 random bytes in base64 (openssl rand -base64 32)',
+    // Also when other variables are at fault: all faults are told at once.
+    when: ({ value }) => typeof value === 'object' && value !== null,
+  });
+
+/** Reads and checks every variable. Throws EnvError, which names every fault. Empty counts as unset. */
+export function readEnv(source: Record<string, string | undefined>, isTerminal: boolean): Env {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ''));
+  const result = variables.safeParse(given);
+  if (!result.success) {
+    throw new EnvError(result.error.issues.map((issue) => `${issue.path.join('.')} ${messageOf(issue)}`));
+  }
+  const env = result.data;
+  return {
+    port: env.PORT,
+    host: env.HOST,
+    publicUrl: env.PUBLIC_URL?.replace(/\/+$/, ''),
+    databaseUrl: env.DATABASE_URL,
+    dataDir: env.DATA_DIR,
+    encryptionKeys: env.ENCRYPTION_KEY,
+    bootstrapToken: env.BOOTSTRAP_TOKEN,
+    roles: env.ROLES,
+    dynamicSyncIntervalMs: env.DYNAMIC_SYNC_INTERVAL,
+    cohortRefreshIntervalMs: env.COHORT_REFRESH_INTERVAL,
+    iterable: {
+      baseUrl: { US: env.ITERABLE_BASE_URL_US, EU: env.ITERABLE_BASE_URL_EU },
+      requestsPerSecond: env.ITERABLE_REQUESTS_PER_SECOND,
+      batchSize: env.ITERABLE_BATCH_SIZE,
+      concurrency: env.ITERABLE_CONCURRENCY,
+    },
+    driftCheckIntervalMs: env.DRIFT_CHECK_INTERVAL,
+    visibilityDelayMs: env.ITERABLE_VISIBILITY_DELAY,
+    rejectedRetryIntervalMs: env.REJECTED_RETRY_INTERVAL,
+    partnerRetryBudgetMs: env.PARTNER_RETRY_BUDGET,
+    mixpanel: {
+      baseUrl: { US: env.MIXPANEL_BASE_URL_US, EU: env.MIXPANEL_BASE_URL_EU, IN: env.MIXPANEL_BASE_URL_IN },
+      ingestionBaseUrl: {
+        US: env.MIXPANEL_INGESTION_BASE_URL_US,
+        EU: env.MIXPANEL_INGESTION_BASE_URL_EU,
+        IN: env.MIXPANEL_INGESTION_BASE_URL_IN,
+      },
+      queriesPerHour: env.MIXPANEL_QUERIES_PER_HOUR,
+      sourceValue: env.MIXPANEL_SOURCE_VALUE,
+    },
+    logLevel: env.LOG_LEVEL,
+    logFormat: env.LOG_FORMAT ?? (isTerminal ? 'pretty' : 'json'),
+  };
+}
+
+function messageOf(issue: z.core.$ZodIssue): string {
+  return issue.code === 'invalid_union' ? 'must be off, or a duration such as 90s, 15m or 1h' : issue.message;
 }

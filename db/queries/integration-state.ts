@@ -1,5 +1,5 @@
 import type { Db } from '../connect.ts';
-import type { IntegrationRow } from '../tables.ts';
+import type { DataCenter, IntegrationRow, IterableProjectType, Provider, UserIdFallback } from '../tables.ts';
 
 export async function findIntegration(db: Db, integrationId: string): Promise<IntegrationRow> {
   return db.selectFrom('integrations').selectAll().where('id', '=', integrationId).executeTakeFirstOrThrow();
@@ -33,6 +33,43 @@ export async function clearIntegration(db: Db, integrationId: string): Promise<I
       connected_by: null,
     })
     .where('id', '=', integrationId)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+export interface ConnectedIntegration {
+  projectId: string;
+  provider: Provider;
+  dataCenter: DataCenter;
+  projectType: IterableProjectType;
+  userIdFallback: UserIdFallback;
+  guard: { maxShare: number; minRemovals: number };
+  /** Encrypted. */
+  apiKey: string;
+  apiKeyHint: string;
+  connectedAt: Date;
+  connectedBy: string;
+}
+
+/** The project's integration with this provider, connected anew. */
+export async function upsertIntegration(db: Db, connected: ConnectedIntegration): Promise<IntegrationRow> {
+  const values = {
+    status: 'CONNECTED' as const,
+    attention: null,
+    data_center: connected.dataCenter,
+    project_type: connected.projectType,
+    user_id_fallback: connected.userIdFallback,
+    guard_max_share: connected.guard.maxShare,
+    guard_min_removals: connected.guard.minRemovals,
+    api_key: connected.apiKey,
+    api_key_hint: connected.apiKeyHint,
+    connected_at: connected.connectedAt,
+    connected_by: connected.connectedBy,
+  };
+  return db
+    .insertInto('integrations')
+    .values({ project_id: connected.projectId, provider: connected.provider, ...values })
+    .onConflict((conflict) => conflict.columns(['project_id', 'provider']).doUpdateSet(values))
     .returningAll()
     .executeTakeFirstOrThrow();
 }

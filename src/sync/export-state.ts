@@ -6,6 +6,7 @@ import { endAllStays } from '../../db/queries/list-member.ts';
 import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
 import type { ExportRow } from '../../db/tables.ts';
 import { CohortSyncError, InvalidStateError } from '../errors.ts';
+import { MUTATION_BUDGET_MS } from './connect-iterable.ts';
 import type { SyncDeps } from './deps.ts';
 import { createIterableClient } from './iterable/client.ts';
 import { ConflictError, InvalidListError, IterableError, UnauthorizedError } from './iterable/errors.ts';
@@ -15,8 +16,6 @@ import { firstDueAt } from './start-export.ts';
 
 export type ListAction = 'KEEP' | 'EMPTY' | 'DELETE';
 
-/** What a call to a partner inside a mutation may take. */
-const MUTATION_BUDGET_MS = 10_000;
 /** A running batch finishes first; it takes no longer than a request may. */
 const CANCEL_PATIENCE_MS = 30_000;
 const CANCEL_POLL_MS = 50;

@@ -164,7 +164,7 @@ async function read({ deps, run, scope, reporter }: RunExecution): Promise<Colle
     idMerge: idMergeOf(cohort.source, mixpanel?.id_merge),
     userIdFallback: integration.user_id_fallback!,
   };
-  const { source, beforeRead, expectedPeople } = openMemberSource(deps, scope, reporter);
+  const { source, beforeRead, expectedPeople } = openMemberSource(deps, scope);
   const members = await readMembers({
     source,
     rules,

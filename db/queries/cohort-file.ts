@@ -1,0 +1,125 @@
+import { sql } from 'kysely';
+import type { Db } from '../connect.ts';
+import type { CohortRow } from '../tables.ts';
+
+export interface FileMember {
+  position: number;
+  distinct_id: string;
+  email: string | null;
+  user_id: string | null;
+}
+
+export async function readFileMembers(
+  db: Db,
+  importId: string,
+  afterPosition: number,
+  limit: number,
+): Promise<FileMember[]> {
+  return db
+    .selectFrom('cohort_file_members')
+    .select(['position', 'distinct_id', 'email', 'user_id'])
+    .where('import_id', '=', importId)
+    .where('position', '>', afterPosition)
+    .orderBy('position')
+    .limit(limit)
+    .execute();
+}
+
+/** Room for the rows of one upload; nobody sees them before publishImport. */
+export async function insertImport(db: Db, projectId: string, now: Date): Promise<string> {
+  const { id } = await db
+    .insertInto('cohort_imports')
+    .values({ project_id: projectId, started_at: now })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  return id;
+}
+
+export async function insertFileMembers(db: Db, importId: string, members: FileMember[]): Promise<void> {
+  await sql`
+    insert into cohort_file_members (import_id, position, distinct_id, email, user_id)
+    select ${importId}::bigint, member.* from unnest(
+      ${members.map((member) => member.position)}::int[],
+      ${members.map((member) => member.distinct_id)}::text[],
+      ${members.map((member) => member.email)}::text[],
+      ${members.map((member) => member.user_id)}::text[]
+    ) as member
+  `.execute(db);
+}
+
+export async function deleteImport(db: Db, importId: string): Promise<void> {
+  await db.deleteFrom('cohort_file_members').where('import_id', '=', importId).execute();
+  await db.deleteFrom('cohort_imports').where('id', '=', importId).execute();
+}
+
+/** Uploads whose process died before they were published. */
+export async function listAbandonedImports(db: Db, before: Date): Promise<string[]> {
+  const rows = await db
+    .selectFrom('cohort_imports')
+    .select('id')
+    .where('started_at', '<', before)
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb.selectFrom('cohorts').select('cohorts.id').whereRef('cohorts.import_id', '=', 'cohort_imports.id'),
+        ),
+      ),
+    )
+    .limit(10)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+/**
+ * Makes the uploaded rows the members of the project's file cohort of that name, which is made when it is new. Gives
+ * the cohort, and the import that was its members before.
+ */
+export async function publishImport(
+  db: Db,
+  upload: { projectId: string; name: string; importId: string; now: Date },
+): Promise<{ cohort: CohortRow; replaced: string | null }> {
+  const { projectId, name, importId, now } = upload;
+  // One at a time for a name, also while the cohort does not exist yet.
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`cohort-file:${projectId}:${name}`}, 0))`.execute(db);
+  const people = await db
+    .selectFrom('cohort_file_members')
+    .select(sql<number>`count(distinct distinct_id)::int`.as('count'))
+    .where('import_id', '=', importId)
+    .executeTakeFirstOrThrow();
+  const known = await db
+    .selectFrom('cohorts')
+    .select(['id', 'import_id'])
+    .where('project_id', '=', projectId)
+    .where('source', '=', 'FILE')
+    .where('name', '=', name)
+    .executeTakeFirst();
+  const values = { member_count: people.count, refreshed_at: now, import_id: importId };
+  if (known) {
+    const cohort = await db
+      .updateTable('cohorts')
+      .set(values)
+      .where('id', '=', known.id)
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    return { cohort, replaced: known.import_id };
+  }
+  const cohort = await db
+    .insertInto('cohorts')
+    .values({
+      project_id: projectId,
+      source: 'FILE',
+      external_id: `file-${importId}`,
+      name,
+      description: null,
+      ...values,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  return { cohort, replaced: null };
+}
+
+/** The export of a cohort, if it has one. */
+export async function findExportIdOfCohort(db: Db, cohortId: string): Promise<number | undefined> {
+  const row = await db.selectFrom('exports').select('id').where('cohort_id', '=', cohortId).executeTakeFirst();
+  return row?.id;
+}

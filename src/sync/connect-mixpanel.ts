@@ -1,0 +1,61 @@
+import { findActiveRun, requestCancel } from '../../db/queries/active-run.ts';
+import { stopExportsOfOtherProjects } from '../../db/queries/mixpanel-cohort.ts';
+import { deleteMixpanelConnection, upsertMixpanelConnection } from '../../db/queries/mixpanel-connection.ts';
+import type { IdMerge, MixpanelConnectionRow, MixpanelRegion } from '../../db/tables.ts';
+import { MUTATION_BUDGET_MS } from './connect-iterable.ts';
+import type { SyncDeps } from './deps.ts';
+import { readCohortList, storeCohortList } from './refresh-cohorts.ts';
+import { createMixpanelClient } from './sources/mixpanel/client.ts';
+
+export interface ConnectMixpanelInput {
+  region: MixpanelRegion;
+  projectId: string;
+  serviceAccountUsername: string;
+  serviceAccountSecret: string;
+  idMerge: IdMerge;
+}
+
+/**
+ * Checks the service account by reading the cohort list, which it keeps. Another Mixpanel project than before: the old
+ * one's cohorts are no longer present and their exports stop. Throws CohortSyncError, and then nothing was stored.
+ */
+export async function connectMixpanel(
+  deps: SyncDeps,
+  { projectId, input }: { projectId: string; input: ConnectMixpanelInput },
+): Promise<MixpanelConnectionRow> {
+  const client = createMixpanelClient({
+    baseUrl: deps.env.mixpanel.baseUrl[input.region],
+    projectId: input.projectId,
+    username: input.serviceAccountUsername,
+    secret: input.serviceAccountSecret,
+  });
+  const listed = await readCohortList(
+    deps,
+    { region: input.region, mixpanel_project_id: input.projectId },
+    client,
+    MUTATION_BUDGET_MS,
+  );
+  return await deps.db.transaction().execute(async (trx) => {
+    const connection = await upsertMixpanelConnection(trx, {
+      projectId,
+      region: input.region,
+      mixpanelProjectId: input.projectId,
+      idMerge: input.idMerge,
+      username: input.serviceAccountUsername,
+      secret: deps.secrets.encrypt(input.serviceAccountSecret),
+      now: deps.clock.now(),
+    });
+    await storeCohortList({ ...deps, db: trx }, connection, listed);
+    for (const exportId of await stopExportsOfOtherProjects(trx, projectId, input.projectId)) {
+      const active = await findActiveRun(trx, exportId);
+      if (active) await requestCancel(trx, active.id, deps.clock.now());
+    }
+    const refreshedAt = deps.clock.now();
+    return { ...connection, cohorts_refreshed_at: refreshedAt };
+  });
+}
+
+/** Forgets the service account. Cohorts and exports stay; nothing runs until Mixpanel is connected again. */
+export async function disconnectMixpanel(deps: SyncDeps, projectId: string): Promise<boolean> {
+  return await deleteMixpanelConnection(deps.db, projectId);
+}

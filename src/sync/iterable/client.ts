@@ -1,0 +1,185 @@
+import type { z } from 'zod';
+import type { Subscriber } from '../identity.ts';
+import { exchange, failureText, openExchange, type PartnerResponse, quote, retryAfterMs } from '../partner-http.ts';
+import {
+  createListAnswer,
+  errorAnswer,
+  type ListUpdateResult,
+  listsAnswer,
+  listUpdateAnswer,
+  toListUpdateResult,
+} from './answers.ts';
+import {
+  BatchTooLargeError,
+  ConflictError,
+  InvalidListError,
+  IterableError,
+  RateLimitedError,
+  UnauthorizedError,
+  UnavailableError,
+  UnexpectedAnswerError,
+} from './errors.ts';
+
+export interface IterableList {
+  /** Iterable's int64 as a decimal string. */
+  id: string;
+  name: string;
+  listType: string;
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * The list calls of one Iterable project. Each method makes one request and never repeats it. Throws IterableError of
+ * the kind that tells what to do; an abort throws the signal's reason.
+ */
+export interface IterableClient {
+  listLists(options?: RequestOptions): Promise<IterableList[]>;
+  createList(name: string, options?: RequestOptions): Promise<string>;
+  deleteList(listId: string, options?: RequestOptions): Promise<void>;
+  /** At most 1,000 people. Resolves also when some or all of them were refused. */
+  subscribe(listId: string, subscribers: Subscriber[], options?: RequestOptions): Promise<ListUpdateResult>;
+  unsubscribe(listId: string, subscribers: Subscriber[], options?: RequestOptions): Promise<ListUpdateResult>;
+  /** Everybody on the list, some at a time; a read that breaks off throws. */
+  getUsers(listId: string, options: RequestOptions & { preferUserId: boolean }): AsyncIterable<string[]>;
+}
+
+/** Iterable's own client waits as long (30 s); a list of millions takes longer to read. */
+const TIMEOUT_MS = 30_000;
+const LIST_READ_TIMEOUT_MS = 300_000;
+
+export function createIterableClient(connection: {
+  baseUrl: string;
+  apiKey: string;
+  timeoutMs?: number;
+}): IterableClient {
+  const { baseUrl, apiKey, timeoutMs = TIMEOUT_MS } = connection;
+  const headers = { 'api-key': apiKey, 'content-type': 'application/json' };
+
+  async function request(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    { signal }: RequestOptions,
+    body?: string,
+  ): Promise<PartnerResponse> {
+    const response = await exchange({
+      url: baseUrl + path,
+      method,
+      headers,
+      timeoutMs,
+      signal,
+      ...(body === undefined ? {} : { body }),
+    }).catch((error) => {
+      signal?.throwIfAborted();
+      throw new UnavailableError(`Iterable: ${failureText(error)}.`, { cause: error });
+    });
+    if (response.status < 200 || response.status > 299) throw toError(response);
+    return response;
+  }
+
+  async function update(path: string, body: string, options: RequestOptions): Promise<ListUpdateResult> {
+    return toListUpdateResult(parse(listUpdateAnswer, await request('POST', path, options, body)));
+  }
+
+  return {
+    async listLists(options = {}) {
+      const { lists } = parse(listsAnswer, await request('GET', '/api/lists', options));
+      return lists.map(({ id, name, listType }) => ({ id: String(id), name, listType }));
+    },
+    async createList(name, options = {}) {
+      const answer = await request('POST', '/api/lists', options, JSON.stringify({ name }));
+      return String(parse(createListAnswer, answer).listId);
+    },
+    async deleteList(listId, options = {}) {
+      await request('DELETE', `/api/lists/${listId}`, options);
+    },
+    subscribe(listId, subscribers, options = {}) {
+      return update('/api/lists/subscribe', `{"listId":${listId},"subscribers":${JSON.stringify(subscribers)}}`, options);
+    },
+    unsubscribe(listId, subscribers, options = {}) {
+      // channelUnsubscribe true would opt people out of everything; its default is disputed.
+      return update(
+        '/api/lists/unsubscribe',
+        `{"listId":${listId},"subscribers":${JSON.stringify(subscribers)},"channelUnsubscribe":false}`,
+        options,
+      );
+    },
+    async *getUsers(listId, { preferUserId, signal }) {
+      const query = new URLSearchParams({ listId, preferUserId: String(preferUserId) });
+      try {
+        const response = await openExchange({
+          url: `${baseUrl}/api/lists/getUsers?${query}`,
+          method: 'GET',
+          headers,
+          timeoutMs: LIST_READ_TIMEOUT_MS,
+          signal,
+        });
+        if (!response.ok) {
+          throw toError({ status: response.status, headers: response.headers, text: await response.text() });
+        }
+        yield* readLines(response);
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (error instanceof IterableError) throw error;
+        throw new UnavailableError(`Iterable: ${failureText(error)} while a list was read.`, { cause: error });
+      }
+    },
+  };
+}
+
+async function* readLines(response: Response): AsyncIterable<string[]> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of response.body ?? []) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    const filled = lines.map((line) => line.trim()).filter((line) => line !== '');
+    if (filled.length > 0) yield filled;
+  }
+  const last = (rest + decoder.decode()).trim();
+  if (last !== '') yield [last];
+}
+
+function parse<T extends z.ZodType>(schema: T, response: PartnerResponse): z.infer<T> {
+  const result = schema.safeParse(parseJson(response.text));
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new UnexpectedAnswerError(
+    `Iterable answered something else than its documentation says: ${issue?.path.join('.') || 'the body'}: ${issue?.message}.`,
+    { status: response.status },
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** By HTTP status first: Iterable writes code "Success" on some refusals. */
+function toError(response: PartnerResponse): IterableError {
+  const { status } = response;
+  const parsed = errorAnswer.safeParse(parseJson(response.text));
+  const answer = parsed.success ? parsed.data : {};
+  const words = quote(answer.msg ?? response.text);
+  const message = `Iterable answered ${status}${words === '' ? '' : ` (${words})`}.`;
+  const options = { status };
+  if (status === 401 || status === 403) return new UnauthorizedError(message, options);
+  if (status === 429) {
+    const resetSeconds = Number(answer.params?.rateLimitReset);
+    const wait = resetSeconds > 0 ? resetSeconds * 1000 : retryAfterMs(response.headers);
+    return new RateLimitedError(message, { ...options, ...(wait === undefined ? {} : { retryAfterMs: wait }) });
+  }
+  if (status === 408 || status >= 500) {
+    const wait = retryAfterMs(response.headers);
+    return new UnavailableError(message, { ...options, ...(wait === undefined ? {} : { retryAfterMs: wait }) });
+  }
+  if (status === 413 || answer.code === 'BatchTooLarge') return new BatchTooLargeError(message, options);
+  if (status === 400 && answer.msg?.includes('invalidListId')) return new InvalidListError(message, options);
+  if (status === 409) return new ConflictError(message, options);
+  return new UnexpectedAnswerError(message, options);
+}

@@ -1,0 +1,40 @@
+/** A request to Iterable that did not succeed. Messages never hold a key or a person. */
+export class IterableError extends Error {
+  /** Whether the same request may succeed later. */
+  readonly retryable: boolean = false;
+  /** How long Iterable asks to wait. */
+  readonly retryAfterMs: number | undefined;
+  readonly status: number | undefined;
+
+  constructor(message: string, options: { status?: number; retryAfterMs?: number; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.name = new.target.name;
+    this.status = options.status;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** 401 or 403: unknown, disabled or read-only key, or one of the other data center. */
+export class UnauthorizedError extends IterableError {}
+
+/** 429. */
+export class RateLimitedError extends IterableError {
+  override readonly retryable = true;
+}
+
+/** 408, 5xx, a connection that broke, an answer that did not come in time. */
+export class UnavailableError extends IterableError {
+  override readonly retryable = true;
+}
+
+/** 400 naming the list: it was deleted, or it is so new that not every server knows it. */
+export class InvalidListError extends IterableError {}
+
+/** 413, or 400 BatchTooLarge: send fewer people. */
+export class BatchTooLargeError extends IterableError {}
+
+/** 409: in use. */
+export class ConflictError extends IterableError {}
+
+/** Anything that Iterable should not have answered. */
+export class UnexpectedAnswerError extends IterableError {}

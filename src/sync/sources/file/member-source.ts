@@ -1,0 +1,29 @@
+import type { Db } from '../../../../db/connect.ts';
+import { readFileMembers } from '../../../../db/queries/cohort-file.ts';
+import type { MemberSource } from '../source.ts';
+
+const PAGE_SIZE = 2_000;
+
+/** The people of an uploaded file, in the order of its lines. */
+export function createFileSource({ db, importId }: { db: Db; importId: string | null }): MemberSource {
+  return {
+    async read(onPage, signal) {
+      if (importId === null) return { total: 0 };
+      let after = -1;
+      for (let number = 0; ; number++) {
+        signal.throwIfAborted();
+        const rows = await readFileMembers(db, importId, after, PAGE_SIZE);
+        if (rows.length === 0) return { total: null };
+        await onPage({
+          number,
+          members: rows.map((row) => ({
+            distinctId: row.distinct_id,
+            email: row.email ?? undefined,
+            userId: row.user_id ?? undefined,
+          })),
+        });
+        after = rows[rows.length - 1]!.position;
+      }
+    },
+  };
+}
