@@ -23,6 +23,7 @@ export type SyncRunStatus = ActiveRunStatus | FinishedRunStatus;
 export type SyncPhase = 'WAITING' | 'READING' | 'PLANNING' | 'REMOVING' | 'ADDING' | 'FINISHING' | 'DONE';
 export type BatchKind = 'REMOVE' | 'ADD';
 export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED';
+export type MemberOutcome = 'ADDED' | 'UNCHANGED' | 'REMOVED' | 'REJECTED';
 export type RejectionReason =
   | 'MISSING_EMAIL'
   | 'INVALID_EMAIL'

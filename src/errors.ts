@@ -1,17 +1,20 @@
-export type ErrorCode =
-  | 'UNAUTHENTICATED'
-  | 'FORBIDDEN'
-  | 'BAD_USER_INPUT'
-  | 'NOT_FOUND'
-  | 'RATE_LIMITED'
-  | 'QUERY_TOO_COMPLEX'
-  | 'INTEGRATION_NOT_CONNECTED'
-  | 'INVALID_CREDENTIALS'
-  | 'INSUFFICIENT_PERMISSIONS'
-  | 'PARTNER_UNAVAILABLE'
-  | 'MIXPANEL_NOT_CONNECTED'
-  | 'SYNC_ALREADY_RUNNING'
-  | 'INVALID_STATE';
+export const ERROR_CODES = [
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'BAD_USER_INPUT',
+  'NOT_FOUND',
+  'RATE_LIMITED',
+  'QUERY_TOO_COMPLEX',
+  'INTEGRATION_NOT_CONNECTED',
+  'INVALID_CREDENTIALS',
+  'INSUFFICIENT_PERMISSIONS',
+  'PARTNER_UNAVAILABLE',
+  'MIXPANEL_NOT_CONNECTED',
+  'SYNC_ALREADY_RUNNING',
+  'INVALID_STATE',
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** A failure that a caller can expect and act on. Anything else that is thrown is a bug. */
 export class CohortSyncError extends Error {

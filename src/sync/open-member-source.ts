@@ -20,7 +20,7 @@ export function openMemberSource(deps: SyncDeps, { cohort, mixpanel }: RunScope)
   const expectedPeople = cohort.member_count ?? 0;
   if (cohort.source === 'FILE') {
     return {
-      source: createFileSource({ db: deps.db, importId: cohort.import_id }),
+      source: createFileSource({ db: deps.db, importId: cohort.import_id, people: expectedPeople }),
       expectedPeople,
       beforeRead: async () => undefined,
     };

@@ -4,16 +4,20 @@ import type { MemberSource } from '../source.ts';
 
 const PAGE_SIZE = 2_000;
 
-/** The people of an uploaded file, in the order of its lines. */
-export function createFileSource({ db, importId }: { db: Db; importId: string | null }): MemberSource {
+/**
+ * The people of an uploaded file, in the order of its lines. An upload that replaces it meanwhile takes its rows away:
+ * then fewer people come than the total says.
+ */
+export function createFileSource(file: { db: Db; importId: string | null; people: number }): MemberSource {
+  const { db, importId, people } = file;
   return {
     async read(onPage, signal) {
-      if (importId === null) return { total: 0 };
+      if (importId === null) return { total: people };
       let after = -1;
       for (let number = 0; ; number++) {
         signal.throwIfAborted();
         const rows = await readFileMembers(db, importId, after, PAGE_SIZE);
-        if (rows.length === 0) return { total: null };
+        if (rows.length === 0) return { total: people };
         await onPage({
           number,
           members: rows.map((row) => ({

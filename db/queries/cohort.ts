@@ -1,0 +1,63 @@
+import { sql } from 'kysely';
+import type { CohortRow, CohortSource } from '../tables.ts';
+import { inProject, type ProjectScope } from './scope.ts';
+
+export async function findCohortsByIds(
+  { db, projectId }: ProjectScope,
+  ids: readonly string[],
+): Promise<CohortRow[]> {
+  return inProject(db, projectId).cohorts().selectAll().where('id', 'in', ids).execute();
+}
+
+export interface CohortFilter {
+  /** Part of the name, whatever its case. */
+  search: string | undefined;
+  source: CohortSource | undefined;
+}
+
+/** By name (code points), then id; after the given name and id. */
+export async function listCohorts(
+  scope: ProjectScope,
+  filter: CohortFilter,
+  page: { limit: number; after: { name: string; id: string } | undefined },
+): Promise<CohortRow[]> {
+  return filtered(scope, filter)
+    .selectAll()
+    .$if(page.after !== undefined, (query) =>
+      query.where(
+        sql<boolean>`(name collate "C", id) > (${page.after!.name} collate "C", ${page.after!.id}::bigint)`,
+      ),
+    )
+    .orderBy(sql`name collate "C"`)
+    .orderBy('id')
+    .limit(page.limit)
+    .execute();
+}
+
+export async function countCohorts(scope: ProjectScope, filter: CohortFilter): Promise<number> {
+  const { count } = await filtered(scope, filter)
+    .select(sql<number>`count(*)::int`.as('count'))
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
+/** The cohorts that Mixpanel lists now. */
+export async function listMixpanelCohorts({ db, projectId }: ProjectScope): Promise<CohortRow[]> {
+  return inProject(db, projectId)
+    .cohorts()
+    .selectAll()
+    .where('source', '=', 'MIXPANEL')
+    .where('present', '=', true)
+    .orderBy(sql`name collate "C"`)
+    .orderBy('id')
+    .execute();
+}
+
+function filtered({ db, projectId }: ProjectScope, { search, source }: CohortFilter) {
+  return inProject(db, projectId)
+    .cohorts()
+    .$if(source !== undefined, (query) => query.where('source', '=', source!))
+    .$if(search !== undefined && search !== '', (query) =>
+      query.where('name', 'ilike', `%${search!.replace(/[\\%_]/g, '\\$&')}%`),
+    );
+}

@@ -1,0 +1,73 @@
+import { sql } from 'kysely';
+import type { ExportRow, ExportStatus, Provider, SyncType } from '../tables.ts';
+import { inProject, type ProjectScope } from './scope.ts';
+
+export async function findExportsByIds(
+  { db, projectId }: ProjectScope,
+  ids: readonly number[],
+): Promise<ExportRow[]> {
+  return inProject(db, projectId).exports().selectAll().where('id', 'in', ids).execute();
+}
+
+/** The exports of cohorts to one provider. */
+export async function findExportsByCohorts(
+  { db, projectId }: ProjectScope,
+  provider: Provider,
+  cohortIds: readonly string[],
+): Promise<ExportRow[]> {
+  return inProject(db, projectId)
+    .exports()
+    .innerJoin('integrations', 'integrations.id', 'exports.integration_id')
+    .selectAll('exports')
+    .where('integrations.provider', '=', provider)
+    .where('exports.cohort_id', 'in', cohortIds)
+    .execute();
+}
+
+export interface ExportFilter {
+  syncType?: SyncType | undefined;
+  status?: ExportStatus | undefined;
+  integrationId?: string | undefined;
+}
+
+/** Newest first. */
+export async function listExports(
+  scope: ProjectScope,
+  filter: ExportFilter,
+  page: { limit: number; after: number | undefined },
+): Promise<ExportRow[]> {
+  return filtered(scope, filter)
+    .selectAll()
+    .$if(page.after !== undefined, (query) => query.where('id', '<', page.after!))
+    .orderBy('id', 'desc')
+    .limit(page.limit)
+    .execute();
+}
+
+export async function countExports(scope: ProjectScope, filter: ExportFilter): Promise<number> {
+  const { count } = await filtered(scope, filter)
+    .select(sql<number>`count(*)::int`.as('count'))
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
+/** Active dynamic exports whose cohorts cost a query to Mixpanel each time. */
+export async function countPolledExports({ db, projectId }: ProjectScope): Promise<number> {
+  const { count } = await inProject(db, projectId)
+    .exports()
+    .innerJoin('cohorts', 'cohorts.id', 'exports.cohort_id')
+    .select(sql<number>`count(*)::int`.as('count'))
+    .where('exports.sync_type', '=', 'DYNAMIC')
+    .where('exports.status', '=', 'ACTIVE')
+    .where('cohorts.source', '=', 'MIXPANEL')
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
+function filtered({ db, projectId }: ProjectScope, { syncType, status, integrationId }: ExportFilter) {
+  return inProject(db, projectId)
+    .exports()
+    .$if(syncType !== undefined, (query) => query.where('sync_type', '=', syncType!))
+    .$if(status !== undefined, (query) => query.where('status', '=', status!))
+    .$if(integrationId !== undefined, (query) => query.where('integration_id', '=', integrationId!));
+}

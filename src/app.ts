@@ -1,0 +1,106 @@
+import type { Logger } from 'pino';
+import { connectDatabase } from '../db/connect.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded-postgres.ts';
+import { isMigrated, migrateToLatest } from '../db/migrate.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { generateKey, generatePassword, keepSecret } from './data-dir.ts';
+import type { Env } from './env.ts';
+import { ensureFirstProject } from './resolvers/project.ts';
+import { buildSchema } from './schema/schema.ts';
+import { createSecrets } from './secrets.ts';
+import { createServer, type Server } from './server.ts';
+import { startBoss } from './sync/boss.ts';
+import type { SyncDeps } from './sync/deps.ts';
+import { type Live, startLive } from './sync/live.ts';
+import { type Scheduler, startScheduler } from './sync/scheduler.ts';
+import { startWorker, type Worker } from './sync/worker.ts';
+
+export interface App {
+  /** Where the gateway listens; undefined in a process without one. */
+  url: string | undefined;
+  /** The secret of the first token, when this start generated it. */
+  firstSecret: string | undefined;
+  sync: SyncDeps;
+  /** Stops taking work, lets running batches finish, closes everything. Stopping twice is fine. */
+  stop(): Promise<void>;
+}
+
+/** Starts the parts of the service that env.roles names. What was started is stopped again when a later part fails. */
+export async function startApp(options: {
+  env: Env;
+  logger: Logger;
+  clock?: Clock;
+  onStatement?: (text: string) => void;
+}): Promise<App> {
+  const { env, logger, clock = systemClock } = options;
+  const stops: (() => Promise<unknown>)[] = [];
+  const stopAll = async () => {
+    for (const stop of stops.reverse()) {
+      await stop().catch((error) => logger.warn({ err: error }, 'a part did not stop cleanly'));
+    }
+  };
+  try {
+    const databaseUrl = env.databaseUrl ?? (await openEmbedded(env, logger, stops));
+    const database = connectDatabase({
+      url: databaseUrl,
+      maxConnections: 20,
+      onIdleError: (error) => logger.warn({ err: error }, 'a database connection broke'),
+      ...(options.onStatement ? { onStatement: options.onStatement } : {}),
+    });
+    stops.push(() => database.stop());
+    const { db } = database;
+    await migrateToLatest(db);
+    const boss = await startBoss({ databaseUrl, logger, supervise: env.roles.has('worker') });
+    stops.push(() => boss.stop());
+    const keys = env.encryptionKeys ?? [
+      Buffer.from(await keepSecret(env.dataDir, 'encryption-key', generateKey), 'base64'),
+    ];
+    const firstSecret = await ensureFirstProject(db, { bootstrapToken: env.bootstrapToken, now: clock.now() });
+    const sync: SyncDeps = { db, clock, env, secrets: createSecrets(keys), jobs: boss.jobs, logger };
+
+    let url: string | undefined;
+    let server: Server | undefined;
+    if (env.roles.has('gateway')) {
+      const live: Live = startLive({ db, databaseUrl, logger });
+      stops.push(() => live.stop());
+      server = createServer({ env, schema: buildSchema(), sync, live, isReady: () => isMigrated(db) });
+      const gateway = server;
+      stops.push(async () => {
+        gateway.drain();
+        await Promise.all([live.stop(), gateway.stop()]);
+      });
+      url = await server.listen();
+    }
+    let worker: Worker | undefined;
+    if (env.roles.has('worker')) {
+      worker = await startWorker(sync, boss.boss);
+      const started = worker;
+      stops.push(() => started.stop());
+    }
+    if (env.roles.has('scheduler')) {
+      const scheduler: Scheduler = startScheduler(sync);
+      stops.push(() => scheduler.stop());
+    }
+    let stopped: Promise<void> | undefined;
+    return {
+      url,
+      firstSecret,
+      sync,
+      stop() {
+        server?.drain();
+        return (stopped ??= stopAll());
+      },
+    };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+async function openEmbedded(env: Env, logger: Logger, stops: (() => Promise<unknown>)[]): Promise<string> {
+  const password = await keepSecret(env.dataDir, 'database-password', generatePassword);
+  const postgres: EmbeddedPostgres = await startEmbeddedPostgres({ dataDir: env.dataDir, password });
+  stops.push(() => postgres.stop());
+  logger.debug({ dataDir: env.dataDir }, 'the embedded PostgreSQL is up');
+  return postgres.url;
+}

@@ -1,0 +1,20 @@
+import type { Role } from '../db/tables.ts';
+import type { Loaders } from './resolvers/loaders.ts';
+import type { SyncDeps } from './sync/deps.ts';
+import type { Live } from './sync/live.ts';
+
+/** Who calls, and for which project. */
+export interface Viewer {
+  tokenId: string;
+  tokenName: string;
+  role: Role;
+  project: { id: string; name: string; isFirst: boolean };
+}
+
+/** What a resolver works with; made for each operation. */
+export interface Context {
+  viewer: Viewer;
+  sync: SyncDeps;
+  live: Live;
+  load: Loaders;
+}

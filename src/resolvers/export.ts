@@ -1,0 +1,107 @@
+import { countExports, type ExportFilter, listExports } from '../../db/queries/export.ts';
+import type { CohortRow, ExportRow, ExportStatus, IntegrationRow, SyncRunRow, SyncType } from '../../db/tables.ts';
+import type { Context } from '../context.ts';
+import { NotFoundError } from '../errors.ts';
+import { type ExportDelay, quotaDelay } from '../sync/quota-delay.ts';
+import * as states from '../sync/export-state.ts';
+import { listNameFor } from '../sync/list-name.ts';
+import * as queue from '../sync/queue-run.ts';
+import { startExport } from '../sync/start-export.ts';
+import { requireCohort } from './cohort.ts';
+import { requireIntegration } from './integration.ts';
+import { requireMixpanel } from './mixpanel-connection.ts';
+import { type Connection, isExportId, type PageArgs, pageOf } from './page.ts';
+
+export async function requireExport({ load }: Context, exportId: number): Promise<ExportRow> {
+  const exported = await load.export.load(exportId);
+  if (!exported) throw new NotFoundError('export');
+  return exported;
+}
+
+export function readExports(
+  { viewer, sync }: Context,
+  args: PageArgs & { syncType?: SyncType | null | undefined; status?: ExportStatus | null | undefined },
+  integrationId?: string,
+): Promise<Connection<ExportRow>> {
+  const scope = { db: sync.db, projectId: viewer.project.id };
+  const filter: ExportFilter = {
+    syncType: args.syncType ?? undefined,
+    status: args.status ?? undefined,
+    integrationId,
+  };
+  return pageOf(args, {
+    keyOf: (exported: ExportRow) => exported.id,
+    parseKey: (value) => (isExportId(value) ? value : undefined),
+    load: (page) => listExports(scope, filter, page),
+    count: () => countExports(scope, filter),
+  });
+}
+
+/** Rows of the same project as the export that names them: they are always there. */
+export async function readCohortOf({ load }: Context, exported: ExportRow): Promise<CohortRow> {
+  return (await load.cohort.load(exported.cohort_id))!;
+}
+
+export async function readIntegrationOf({ load }: Context, exported: ExportRow): Promise<IntegrationRow> {
+  return (await load.integration.load(exported.integration_id))!;
+}
+
+/** True when the list bears another name than a list of the cohort would be given now. */
+export async function isListNameOutdated(ctx: Context, exported: ExportRow): Promise<boolean> {
+  if (exported.list_id === null) return false;
+  const cohort = await readCohortOf(ctx, exported);
+  return exported.list_name !== listNameFor(cohort.name, cohort.external_id);
+}
+
+/** Null unless a run will come by itself. */
+export async function readNextRunAt(ctx: Context, exported: ExportRow): Promise<Date | null> {
+  if (exported.sync_type !== 'DYNAMIC' || exported.status !== 'ACTIVE') return null;
+  const integration = await readIntegrationOf(ctx, exported);
+  return integration.status === 'CONNECTED' ? exported.next_run_at : null;
+}
+
+export function readIntervalMinutes({ sync }: Context, exported: ExportRow): number | null {
+  return exported.sync_type === 'DYNAMIC' ? sync.env.dynamicSyncIntervalMs / 60_000 : null;
+}
+
+/** Null unless more runs are asked for than Mixpanel's quota allows. */
+export async function readDelay(ctx: Context, exported: ExportRow): Promise<ExportDelay | null> {
+  if (exported.sync_type !== 'DYNAMIC' || exported.status !== 'ACTIVE') return null;
+  const cohort = await readCohortOf(ctx, exported);
+  if (cohort.source !== 'MIXPANEL') return null;
+  return quotaDelay(await ctx.load.polledExports.load('all'), ctx.sync.env);
+}
+
+export async function startSync(
+  ctx: Context,
+  input: { cohortId: string; provider: 'ITERABLE'; syncType: SyncType },
+): Promise<SyncRunRow> {
+  const cohort = await requireCohort(ctx, input.cohortId);
+  const integration = await requireIntegration(ctx, input.provider);
+  if (cohort.source === 'MIXPANEL') await requireMixpanel(ctx);
+  return await startExport(ctx.sync, { cohort, integration, syncType: input.syncType });
+}
+
+export async function runExport(ctx: Context, exportId: number): Promise<SyncRunRow> {
+  const exported = await requireExport(ctx, exportId);
+  await requireIntegration(ctx, 'ITERABLE');
+  const cohort = await readCohortOf(ctx, exported);
+  if (cohort.source === 'MIXPANEL') await requireMixpanel(ctx);
+  return await queue.runExport(ctx.sync, exported);
+}
+
+export async function pauseExport(ctx: Context, exportId: number): Promise<ExportRow> {
+  return await states.pauseExport(ctx.sync, await requireExport(ctx, exportId));
+}
+
+export async function resumeExport(ctx: Context, exportId: number): Promise<ExportRow> {
+  return await states.resumeExport(ctx.sync, await requireExport(ctx, exportId));
+}
+
+export async function stopExport(
+  ctx: Context,
+  exportId: number,
+  listAction: states.ListAction,
+): Promise<ExportRow> {
+  return await states.stopExport(ctx.sync, await requireExport(ctx, exportId), listAction);
+}

@@ -1,0 +1,32 @@
+import { findIntegrationOf, listIntegrations } from '../../db/queries/integration.ts';
+import type { IntegrationRow, Provider } from '../../db/tables.ts';
+import type { Context } from '../context.ts';
+import { CohortSyncError } from '../errors.ts';
+import { type ConnectIterableInput, connectIterable } from '../sync/connect-iterable.ts';
+import { disconnectIterable } from '../sync/disconnect-iterable.ts';
+
+export function readIntegrations({ viewer, sync }: Context): Promise<IntegrationRow[]> {
+  return listIntegrations({ db: sync.db, projectId: viewer.project.id });
+}
+
+export function readIntegration({ viewer, sync }: Context, provider: Provider): Promise<IntegrationRow> {
+  return findIntegrationOf({ db: sync.db, projectId: viewer.project.id }, provider);
+}
+
+/** Throws when the provider is not connected. One that needs attention still is. */
+export async function requireIntegration(ctx: Context, provider: Provider): Promise<IntegrationRow> {
+  const integration = await readIntegration(ctx, provider);
+  if (integration.status !== 'DISCONNECTED') return integration;
+  throw new CohortSyncError(
+    'INTEGRATION_NOT_CONNECTED',
+    'Iterable is not connected. Connect it with connectIntegration.',
+  );
+}
+
+export function connectIntegration({ viewer, sync }: Context, input: ConnectIterableInput): Promise<IntegrationRow> {
+  return connectIterable(sync, { projectId: viewer.project.id, actor: viewer.tokenName, input });
+}
+
+export async function disconnectIntegration(ctx: Context, provider: Provider): Promise<IntegrationRow> {
+  return await disconnectIterable(ctx.sync, await readIntegration(ctx, provider));
+}

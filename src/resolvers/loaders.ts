@@ -1,0 +1,80 @@
+import DataLoader from 'dataloader';
+import { findTokensByIds } from '../../db/queries/api-token.ts';
+import { findCohortsByIds } from '../../db/queries/cohort.ts';
+import { countPolledExports, findExportsByCohorts, findExportsByIds } from '../../db/queries/export.ts';
+import { findIntegrationsByIds, findMixpanelByIds } from '../../db/queries/integration.ts';
+import type { ProjectScope } from '../../db/queries/scope.ts';
+import { findLastRuns, findRunsByIds } from '../../db/queries/sync-run.ts';
+import type {
+  ApiTokenRow,
+  CohortRow,
+  ExportRow,
+  IntegrationRow,
+  MixpanelConnectionRow,
+  Provider,
+  SyncRunRow,
+} from '../../db/tables.ts';
+
+/** Rows of the caller's project by id; what is asked for in one go costs one statement. Unknown ids give undefined. */
+export interface Loaders {
+  apiToken: Loader<string, ApiTokenRow>;
+  mixpanelConnection: Loader<string, MixpanelConnectionRow>;
+  integration: Loader<string, IntegrationRow>;
+  cohort: Loader<string, CohortRow>;
+  export: Loader<number, ExportRow>;
+  syncRun: Loader<string, SyncRunRow>;
+  /** By the id of the export. */
+  lastRun: Loader<number, SyncRunRow>;
+  /** How many dynamic exports of the project are read from Mixpanel. */
+  polledExports: DataLoader<'all', number>;
+  /** By the id of the cohort. */
+  exportOfCohort: Record<Provider, Loader<string, ExportRow>>;
+}
+
+type Loader<Key, Row> = DataLoader<Key, Row | undefined>;
+
+export function createLoaders(scope: ProjectScope): Loaders {
+  const byId = (row: { id: string }) => row.id;
+  return {
+    apiToken: batch((ids) => findTokensByIds(scope, ids), byId),
+    mixpanelConnection: batch((ids) => findMixpanelByIds(scope, ids), byId),
+    integration: batch((ids) => findIntegrationsByIds(scope, ids), byId),
+    cohort: batch((ids) => findCohortsByIds(scope, ids), byId),
+    export: batch(
+      (ids) => findExportsByIds(scope, ids),
+      (row) => row.id,
+    ),
+    syncRun: batch((ids) => findRunsByIds(scope, ids), byId),
+    lastRun: batch(
+      (ids) => findLastRuns(scope, ids),
+      (row) => row.export_id,
+    ),
+    polledExports: new DataLoader<'all', number>(
+      async (keys) => {
+        const count = await countPolledExports(scope);
+        return keys.map(() => count);
+      },
+      { cache: false },
+    ),
+    exportOfCohort: {
+      ITERABLE: batch(
+        (ids) => findExportsByCohorts(scope, 'ITERABLE', ids),
+        (row) => row.cohort_id,
+      ),
+    },
+  };
+}
+
+/** Nothing is remembered: an operation may go on for hours, and each of its values is to be fresh. */
+function batch<Key, Row>(
+  find: (keys: readonly Key[]) => Promise<Row[]>,
+  keyOf: (row: Row) => Key,
+): Loader<Key, Row> {
+  return new DataLoader<Key, Row | undefined>(
+    async (keys) => {
+      const rows = new Map((await find([...new Set(keys)])).map((row) => [keyOf(row), row]));
+      return keys.map((key) => rows.get(key));
+    },
+    { cache: false },
+  );
+}

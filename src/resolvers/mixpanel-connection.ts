@@ -1,0 +1,41 @@
+import { findMixpanel } from '../../db/queries/integration.ts';
+import { countQueriesLastHour } from '../../db/queries/mixpanel-connection.ts';
+import { listMixpanelCohorts } from '../../db/queries/cohort.ts';
+import type { CohortRow, MixpanelConnectionRow } from '../../db/tables.ts';
+import type { Context } from '../context.ts';
+import { CohortSyncError } from '../errors.ts';
+import { MUTATION_BUDGET_MS } from '../sync/connect-iterable.ts';
+import * as connecting from '../sync/connect-mixpanel.ts';
+import * as refreshing from '../sync/refresh-cohorts.ts';
+
+export function readMixpanel({ viewer, sync }: Context): Promise<MixpanelConnectionRow | undefined> {
+  return findMixpanel({ db: sync.db, projectId: viewer.project.id });
+}
+
+/** Throws when Mixpanel is not connected. */
+export async function requireMixpanel(ctx: Context): Promise<MixpanelConnectionRow> {
+  const connection = await readMixpanel(ctx);
+  if (connection) return connection;
+  throw new CohortSyncError('MIXPANEL_NOT_CONNECTED', 'Mixpanel is not connected. Connect it with connectMixpanel.');
+}
+
+export function countQueries({ sync }: Context, connection: MixpanelConnectionRow): Promise<number> {
+  return countQueriesLastHour(sync.db, connection, sync.clock.now());
+}
+
+export function connectMixpanel(
+  { viewer, sync }: Context,
+  input: connecting.ConnectMixpanelInput,
+): Promise<MixpanelConnectionRow> {
+  return connecting.connectMixpanel(sync, { projectId: viewer.project.id, input });
+}
+
+export function disconnectMixpanel({ viewer, sync }: Context): Promise<boolean> {
+  return connecting.disconnectMixpanel(sync, viewer.project.id);
+}
+
+/** The list as Mixpanel gives it now. */
+export async function refreshCohorts(ctx: Context): Promise<CohortRow[]> {
+  await refreshing.refreshCohorts(ctx.sync, await requireMixpanel(ctx), { budgetMs: MUTATION_BUDGET_MS });
+  return await listMixpanelCohorts({ db: ctx.sync.db, projectId: ctx.viewer.project.id });
+}

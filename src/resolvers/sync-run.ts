@@ -1,0 +1,78 @@
+import {
+  countRunMembers,
+  LEDGER_OUTCOMES,
+  type LedgerOutcome,
+  listRunMembers,
+  type RunMemberRow,
+} from '../../db/queries/run-member.ts';
+import { countRuns, listRuns } from '../../db/queries/sync-run.ts';
+import type { ExportRow, MemberOutcome, RejectionReason, SyncRunRow, SyncRunStatus } from '../../db/tables.ts';
+import type { Context } from '../context.ts';
+import { NotFoundError } from '../errors.ts';
+import { cancelRun } from '../sync/cancel-run.ts';
+import { type Connection, idKey, isRowId, type PageArgs, pageOf } from './page.ts';
+
+export async function requireRun({ load }: Context, runId: string): Promise<SyncRunRow> {
+  const run = await load.syncRun.load(runId);
+  if (!run) throw new NotFoundError('sync run');
+  return run;
+}
+
+export function readRuns(
+  { viewer, sync }: Context,
+  args: PageArgs & { status?: readonly SyncRunStatus[] | null | undefined },
+  exportId?: number,
+): Promise<Connection<SyncRunRow>> {
+  const scope = { db: sync.db, projectId: viewer.project.id };
+  const filter = { exportId, status: args.status ?? undefined };
+  return pageOf(args, {
+    ...idKey,
+    load: (page) => listRuns(scope, filter, page),
+    count: () => countRuns(scope, filter),
+  });
+}
+
+export async function readExportOf({ load }: Context, run: SyncRunRow): Promise<ExportRow> {
+  return (await load.export.load(run.export_id))!;
+}
+
+/** The people of a run's ledger: those added, then those removed, then those rejected. */
+export function readRunMembers(
+  { sync }: Context,
+  run: SyncRunRow,
+  args: PageArgs & {
+    outcome?: MemberOutcome | null | undefined;
+    reason?: RejectionReason | null | undefined;
+  },
+): Promise<Connection<RunMemberRow>> {
+  const reason = args.reason ?? undefined;
+  const sections = LEDGER_OUTCOMES.filter((outcome) => args.outcome == null || args.outcome === outcome);
+  return pageOf(args, {
+    keyOf: (member: RunMemberRow) => [member.outcome, member.position] as [LedgerOutcome, string],
+    parseKey: (value) => {
+      const [outcome, position] = Array.isArray(value) ? value : [];
+      return LEDGER_OUTCOMES.includes(outcome) && isRowId(position) ? [outcome, position] : undefined;
+    },
+    async load({ limit, after }) {
+      const members: RunMemberRow[] = [];
+      const start = after ? LEDGER_OUTCOMES.indexOf(after[0]) : 0;
+      for (const outcome of sections) {
+        if (LEDGER_OUTCOMES.indexOf(outcome) < start || members.length >= limit) continue;
+        const position = after?.[0] === outcome ? after[1] : undefined;
+        const page = { limit: limit - members.length, after: position };
+        members.push(...(await listRunMembers(sync.db, run, { outcome, reason }, page)));
+      }
+      return members;
+    },
+    async count() {
+      const counts = await Promise.all(
+        sections.map((outcome) => countRunMembers(sync.db, run, { outcome, reason })),
+      );
+      return counts.reduce((sum, count) => sum + count, 0);
+    },
+  });
+}
+
+export async function cancelSyncRun(ctx: Context, runId: string): Promise<SyncRunRow> {
+  return await cancelRun(ctx.sync, await requireRun(ctx, runId));
+}

@@ -1,0 +1,110 @@
+import SchemaBuilder from '@pothos/core';
+import ComplexityPlugin from '@pothos/plugin-complexity';
+import RelayPlugin from '@pothos/plugin-relay';
+import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
+import ZodPlugin from '@pothos/plugin-zod';
+import type { ZodError } from 'zod';
+import type { Role } from '../../db/tables.ts';
+import type { Context } from '../context.ts';
+import { BadUserInputError, CohortSyncError } from '../errors.ts';
+import { hasRole } from '../resolvers/api-token.ts';
+import { DEFAULT_PAGE_SIZE } from '../resolvers/page.ts';
+import { decodeId, encodeId, loadNode } from './global-id.ts';
+
+/** Something that a caller uploaded, kept on disk while the operation goes on. */
+export interface Upload {
+  name: string;
+  stream(): ReadableStream<Uint8Array>;
+}
+
+/** What one operation may cost: a field is 1, and what is below a connection counts once for each row of its page. */
+const LIMITS = { complexity: 25_000, depth: 15, breadth: 1_000 };
+
+/** Plugins are asked in this order: roles first, then the input. */
+export const builder = new SchemaBuilder<{
+  Context: Context;
+  DefaultFieldNullability: false;
+  DefaultEdgesNullability: { list: false; items: false };
+  DefaultNodeNullability: false;
+  Connection: { totalCount: () => Promise<number> };
+  Scalars: {
+    ID: { Input: string; Output: string | number };
+    DateTime: { Input: Date; Output: Date };
+    File: { Input: Upload; Output: never };
+  };
+  /** role: the least that the caller's token must have. */
+  AuthScopes: { role: Role };
+}>({
+  plugins: [ScopeAuthPlugin, ComplexityPlugin, ZodPlugin, RelayPlugin],
+  defaultFieldNullability: false,
+  scopeAuth: {
+    authScopes: ({ viewer }) => ({ role: (role) => hasRole(viewer, role) }),
+    authorizeOnSubscribe: true,
+    unauthorizedError: (_parent, ctx) =>
+      new CohortSyncError('FORBIDDEN', `A token of role ${ctx.viewer.role} may not do this.`),
+  },
+  zod: { validationError: toInputError },
+  complexity: {
+    limit: LIMITS,
+    defaultListMultiplier: 1,
+    complexityError: (kind, result) =>
+      new CohortSyncError(
+        'QUERY_TOO_COMPLEX',
+        `The operation is too large: its ${kind.toLowerCase()} is ${result[kindKey(kind)]}, at most ${LIMITS[kindKey(kind)]} is allowed. Ask for fewer rows or fields.`,
+      ),
+  },
+  relay: {
+    cursorType: 'String',
+    encodeGlobalID: (typename, id) => encodeId(typename, id),
+    decodeGlobalID: (id) => decodeId(id),
+    nodeTypeOptions: { description: 'Anything that has a global id.' },
+    nodeQueryOptions: {
+      description: 'Any object by its global id. NOT_FOUND when the project has no such object.',
+      authScopes: { role: 'CONSUMER' },
+      args: { id: { description: 'The id field of an object.' } },
+      resolve: (_root, { id }, ctx) => loadNode(ctx, id),
+    },
+    nodesQueryOptions: false,
+    nodesOnConnection: false,
+    idFieldOptions: { description: 'Global and opaque; good for node(id) and wherever an id of this type is asked for.' },
+    pageInfoTypeOptions: { description: 'Where a page stands in its list (Relay cursor connections).' },
+    hasNextPageFieldOptions: { description: 'Whether there are rows after this page.' },
+    hasPreviousPageFieldOptions: { description: 'Always false: lists are paged forwards.' },
+    startCursorFieldOptions: { description: 'The cursor of the first row of the page.' },
+    endCursorFieldOptions: { description: 'The cursor of the last row of the page; after: it gives the next page.' },
+    edgesFieldOptions: { description: 'The rows of the page.', nullable: { list: false, items: false } },
+    nodeFieldOptions: { description: 'The row.', nullable: false },
+    cursorFieldOptions: { description: 'Opaque; after: it gives what comes after this row.' },
+  },
+});
+
+builder.queryType({ description: 'What can be read. Any token of the project may.' });
+builder.mutationType({ description: 'What can be changed. Tokens of role ADMIN and OWNER may.' });
+builder.subscriptionType({
+  description:
+    'What can be watched, over WebSocket (graphql-transport-ws) or server-sent events. Each value is a whole snapshot; the first comes at once.',
+});
+
+/** Everybody with a token reads; who administers the project changes. */
+export const READ = { role: 'CONSUMER' } as const;
+export const CHANGE = { role: 'ADMIN' } as const;
+export const OWN = { role: 'OWNER' } as const;
+
+/** A connection costs as much as its page holds. */
+export const pageComplexity = (args: { first?: number | null | undefined }) => ({
+  field: 1,
+  multiplier: Math.max(1, Math.min(100, args.first ?? DEFAULT_PAGE_SIZE)),
+});
+
+function kindKey(kind: string): keyof typeof LIMITS {
+  return kind.toLowerCase() as keyof typeof LIMITS;
+}
+
+function toInputError(error: ZodError): Error {
+  return new BadUserInputError(
+    error.issues.map((issue) => ({
+      path: issue.path.filter((part) => typeof part !== 'symbol'),
+      message: issue.message,
+    })),
+  );
+}

@@ -1,0 +1,91 @@
+import { importCohort, readCohorts, requireCohort } from '../resolvers/cohort.ts';
+import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import { CohortSource, Provider } from './enums.ts';
+import { readId } from './global-id.ts';
+import { pageArgs } from './page-args.ts';
+import { Cohort, CohortConnection, Export } from './refs.ts';
+import { nameRule } from './rules.ts';
+
+builder.node(Cohort, {
+  description: 'A named group of people that a source tells of.',
+  id: { resolve: (cohort) => cohort.id },
+  fields: (t) => ({
+    source: t.expose('source', { type: CohortSource, description: 'Where its people come from.' }),
+    externalId: t.exposeString('external_id', { description: "The cohort's id in Mixpanel, or our own for a file." }),
+    name: t.exposeString('name', { description: 'As the source calls it now.' }),
+    description: t.exposeString('description', { nullable: true, description: 'As the source describes it.' }),
+    memberCount: t.exposeInt('member_count', {
+      nullable: true,
+      description: 'As last reported by the source; approximate.',
+    }),
+    exportable: t.exposeBoolean('exportable', {
+      description: 'False for what Mixpanel cannot export (group cohorts).',
+    }),
+    refreshedAt: t.expose('refreshed_at', { type: 'DateTime', description: 'When the source last told of it.' }),
+    present: t.exposeBoolean('present', { description: 'False once the source no longer lists it.' }),
+    export: t.field({
+      type: Export,
+      nullable: true,
+      description: 'Its export to this provider; null before the first startSync.',
+      args: { provider: t.arg({ type: Provider, required: true, defaultValue: 'ITERABLE', description: 'Which.' }) },
+      resolve: (cohort, { provider }, ctx) => ctx.load.exportOfCohort[provider].load(cohort.id),
+    }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  cohorts: t.field({
+    type: CohortConnection,
+    authScopes: READ,
+    complexity: pageComplexity,
+    description: 'The cohorts of the project, by name.',
+    args: {
+      ...pageArgs(t.arg),
+      search: t.arg.string({
+        description: 'Part of the name, whatever its case.',
+        validate: {
+          maxLength: [200, { message: 'must have at most 200 characters.' }],
+          refine: [(text) => !text.includes('\0'), { message: 'must not hold the character NUL.' }],
+        },
+      }),
+      source: t.arg({ type: CohortSource, description: 'Only those of this source.' }),
+    },
+    resolve: (_root, args, ctx) => readCohorts(ctx, args),
+  }),
+  cohort: t.field({
+    type: Cohort,
+    nullable: true,
+    authScopes: READ,
+    description: 'One cohort. NOT_FOUND when the project has none with this id.',
+    args: { id: t.arg.id({ required: true, description: 'The id of the cohort.' }) },
+    resolve: (_root, { id }, ctx) => requireCohort(ctx, readId('Cohort', 'cohort', id)),
+  }),
+}));
+
+const ImportCohortInput = builder.inputType('ImportCohortInput', {
+  description: 'A cohort from a file.',
+  fields: (t) => ({
+    name: t.string({
+      required: true,
+      description: '1 to 200 characters; the same name again replaces the members.',
+      validate: { schema: nameRule },
+    }),
+    file: t.field({
+      type: 'File',
+      required: true,
+      description:
+        'CSV with a header row, or NDJSON; UTF-8. Columns or keys: distinct_id, $email or email, $iterable_user_id. A row needs a distinct_id or an e-mail, which then stands for it.',
+    }),
+  }),
+});
+
+builder.mutationField('importCohort', (t) =>
+  t.field({
+    type: Cohort,
+    authScopes: CHANGE,
+    description:
+      'A cohort from a CSV or NDJSON file; the same name again replaces its members, and runs its dynamic export. A bad line is BAD_USER_INPUT with its number; then the old members stay.',
+    args: { input: t.arg({ type: ImportCohortInput, required: true, description: 'Name and file.' }) },
+    resolve: (_root, { input }, ctx) => importCohort(ctx, input),
+  }),
+);

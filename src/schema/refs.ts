@@ -1,0 +1,46 @@
+import type {
+  ApiTokenRow,
+  CohortRow,
+  ExportRow,
+  IntegrationRow,
+  MixpanelConnectionRow,
+  ProjectRow,
+  SyncRunRow,
+} from '../../db/tables.ts';
+import type { RunMemberRow } from '../../db/queries/run-member.ts';
+import { builder } from './builder.ts';
+
+/** The types that name each other. Rows keep the database's spelling; the fields give the API's. */
+export const Project = builder.objectRef<Pick<ProjectRow, 'id' | 'name'>>('Project');
+export const ApiToken = builder.objectRef<ApiTokenRow>('ApiToken');
+export const MixpanelConnection = builder.objectRef<MixpanelConnectionRow>('MixpanelConnection');
+export const Integration = builder.objectRef<IntegrationRow>('Integration');
+export const Cohort = builder.objectRef<CohortRow>('Cohort');
+export const Export = builder.objectRef<ExportRow>('Export');
+export const SyncRun = builder.objectRef<SyncRunRow>('SyncRun');
+export const RunMember = builder.objectRef<RunMemberRow>('RunMember');
+
+const totalCount = { description: 'How many rows the whole list has.' };
+
+function connectionOf<Ref extends typeof ApiToken | typeof Cohort | typeof Export | typeof SyncRun | typeof RunMember>(
+  type: Ref,
+  noun: string,
+) {
+  return builder.connectionObject(
+    {
+      type,
+      name: `${type.name}Connection`,
+      description: `A page of ${noun} (Relay cursor connection).`,
+      fields: (t) => ({
+        totalCount: t.int({ ...totalCount, resolve: (page) => (page as { totalCount: () => Promise<number> }).totalCount() }),
+      }),
+    },
+    { name: `${type.name}Edge`, description: `One of a page of ${noun}.` },
+  );
+}
+
+export const ApiTokenConnection = connectionOf(ApiToken, 'API tokens');
+export const CohortConnection = connectionOf(Cohort, 'cohorts');
+export const ExportConnection = connectionOf(Export, 'exports');
+export const SyncRunConnection = connectionOf(SyncRun, 'runs');
+export const RunMemberConnection = connectionOf(RunMember, 'people of a run');

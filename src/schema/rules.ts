@@ -1,0 +1,12 @@
+import { z } from 'zod';
+
+/** A name that people give: something to see, of bounded length, that PostgreSQL can hold. */
+export const nameRule = z
+  .string()
+  .max(200, { message: 'must have at most 200 characters.' })
+  .refine((name) => name.trim() !== '' && !name.includes('\0'), { message: 'must have 1 to 200 characters, not only blanks.' });
+
+/** Something that is passed on to a partner as it is. */
+export const credentialRule = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,500}$/, { message: 'must have 1 to 500 printable characters without blanks.' });

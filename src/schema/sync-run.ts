@@ -1,0 +1,145 @@
+import type { SyncErrorCode as SyncErrorCodeValue, SyncRunRow } from '../../db/tables.ts';
+import { cancelSyncRun, readExportOf, readRunMembers, readRuns, requireRun } from '../resolvers/sync-run.ts';
+import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import {
+  MemberOutcome,
+  RejectionReason,
+  SyncErrorCode,
+  SyncPhase,
+  SyncRunStatus,
+  SyncTrigger,
+} from './enums.ts';
+import { readExportId, readId } from './global-id.ts';
+import { pageArgs } from './page-args.ts';
+import { Export, RunMember, RunMemberConnection, SyncRun, SyncRunConnection } from './refs.ts';
+
+const SyncCounts = builder.objectRef<SyncRunRow>('SyncCounts').implement({
+  description:
+    'members = added + unchanged + rejected + notProcessed, always; notProcessed is 0 once a run has (partially) succeeded.',
+  fields: (t) => ({
+    members: t.exposeInt('members', { description: 'Different people in the cohort.' }),
+    added: t.exposeInt('added', { description: 'People put on the list.' }),
+    unchanged: t.exposeInt('unchanged', { description: 'People who were on the list and stay.' }),
+    removed: t.exposeInt('removed', { description: 'People who were on the list and left.' }),
+    rejected: t.exposeInt('rejected', { description: 'Members who are not on the list; members tells why.' }),
+    notProcessed: t.exposeInt('not_processed', { description: 'Members whose turn has not come.' }),
+    pendingRemovals: t.exposeInt('pending_removals', { description: 'People whose removal waits for approval.' }),
+    requestsSent: t.exposeInt('requests_sent', {
+      description: 'Requests to the destination, reads and retries included.',
+    }),
+  }),
+});
+
+const SyncError = builder
+  .objectRef<{ code: SyncErrorCodeValue; message: string; retryable: boolean }>('SyncError')
+  .implement({
+    description: 'Why a run failed.',
+    fields: (t) => ({
+      code: t.expose('code', { type: SyncErrorCode, description: 'For programs.' }),
+      message: t.exposeString('message', { description: 'For people: what happened and what to do.' }),
+      retryable: t.exposeBoolean('retryable', { description: 'Whether the next run may succeed by itself.' }),
+    }),
+  });
+
+RunMember.implement({
+  description: 'What became of one person in a run.',
+  fields: (t) => ({
+    distinctId: t.exposeString('distinct_id', {
+      nullable: true,
+      description: 'In Mixpanel; null for people who were found on the list.',
+    }),
+    email: t.exposeString('email', { nullable: true, description: 'In lower case.' }),
+    userId: t.exposeString('user_id', { nullable: true, description: 'In Iterable.' }),
+    outcome: t.expose('outcome', { type: MemberOutcome, description: 'What the run did.' }),
+    reason: t.expose('reason', { type: RejectionReason, nullable: true, description: 'Why they were rejected.' }),
+    detail: t.exposeString('detail', { nullable: true, description: 'More, for people.' }),
+    at: t.expose('at', {
+      type: 'DateTime',
+      description: 'When; for people rejected as before: when that was first found.',
+    }),
+  }),
+});
+
+builder.node(SyncRun, {
+  description: 'One execution of an export. Each value is a whole snapshot.',
+  id: { resolve: (run) => run.id },
+  fields: (t) => ({
+    export: t.field({
+      type: Export,
+      description: 'What it executes.',
+      resolve: (run, _args, ctx) => readExportOf(ctx, run),
+    }),
+    trigger: t.expose('trigger', { type: SyncTrigger, description: 'What caused it.' }),
+    status: t.expose('status', { type: SyncRunStatus, description: 'How far it is, or how it ended.' }),
+    phase: t.expose('phase', { type: SyncPhase, description: 'What it is doing; DONE at any end.' }),
+    progress: t.exposeFloat('progress', {
+      description: '0 to 1, never falling within a run; 1 only when it (partially) succeeded.',
+    }),
+    revision: t.exposeInt('revision', { description: 'Grows with every change of this run.' }),
+    counts: t.field({ type: SyncCounts, description: 'What it did, in people.', resolve: (run) => run }),
+    queuedAt: t.expose('queued_at', { type: 'DateTime', description: 'When it was asked for.' }),
+    startedAt: t.expose('started_at', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When a worker took it up, first.',
+    }),
+    finishedAt: t.expose('finished_at', { type: 'DateTime', nullable: true, description: 'When it was over.' }),
+    error: t.field({
+      type: SyncError,
+      nullable: true,
+      description: 'Why it failed; null otherwise.',
+      resolve: ({ error_code: code, error_message: message, error_retryable: retryable }) =>
+        code === null || message === null || retryable === null ? null : { code, message, retryable },
+    }),
+    notices: t.exposeStringList('notices', {
+      description: 'What the user should know though the run went on.',
+    }),
+    members: t.field({
+      type: RunMemberConnection,
+      complexity: pageComplexity,
+      description:
+        'What happened to each person: those added, then removed, then rejected. Unchanged people are counted, not listed.',
+      args: {
+        ...pageArgs(t.arg),
+        outcome: t.arg({ type: MemberOutcome, description: 'Only these; UNCHANGED gives nobody.' }),
+        reason: t.arg({ type: RejectionReason, description: 'Only those rejected for this reason.' }),
+      },
+      resolve: (run, args, ctx) => readRunMembers(ctx, run, args),
+    }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  syncRuns: t.field({
+    type: SyncRunConnection,
+    authScopes: READ,
+    complexity: pageComplexity,
+    description: 'The runs of the project, newest first.',
+    args: {
+      ...pageArgs(t.arg),
+      exportId: t.arg.id({ description: 'Only those of this export.' }),
+      status: t.arg({ type: [SyncRunStatus], description: 'Only those in one of these states.' }),
+    },
+    resolve: (_root, args, ctx) =>
+      readRuns(ctx, args, args.exportId == null ? undefined : readExportId(args.exportId)),
+  }),
+  syncRun: t.field({
+    type: SyncRun,
+    nullable: true,
+    authScopes: READ,
+    description: 'One run. NOT_FOUND when the project has none with this id.',
+    args: { id: t.arg.id({ required: true, description: 'The id of the run.' }) },
+    resolve: (_root, { id }, ctx) => requireRun(ctx, readId('SyncRun', 'sync run', id)),
+  }),
+}));
+
+builder.mutationField('cancelSyncRun', (t) =>
+  t.field({
+    type: SyncRun,
+    authScopes: CHANGE,
+    description:
+      'Ends a run: a queued one at once, a running one between two batches; what was sent stays sent and is recorded. INVALID_STATE when it is over.',
+    args: { runId: t.arg.id({ required: true, description: 'The id of the run.' }) },
+    resolve: (_root, { runId }, ctx) => cancelSyncRun(ctx, readId('SyncRun', 'sync run', runId)),
+  }),
+);

@@ -1,0 +1,144 @@
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { GraphQLSchema } from 'graphql';
+import type { Env } from './env.ts';
+import { findViewer } from './resolvers/api-token.ts';
+import { createGraphql } from './server/graphql.ts';
+import { welcomePage } from './server/welcome-page.ts';
+import { createSessions } from './server/sessions.ts';
+import { serveWebSocket } from './server/websocket.ts';
+import type { SyncDeps } from './sync/deps.ts';
+import type { Live } from './sync/live.ts';
+
+/** Multipart bodies have limits of their own. */
+const MAX_BODY_BYTES = 1_000_000;
+const CLOSE_PATIENCE_MS = 3_000;
+const UPLOAD_PATIENCE_MS = 3_600_000;
+
+export interface Server {
+  /** Where it listens: http://host:port. */
+  listen(): Promise<string>;
+  /** /ready says no from now on. */
+  drain(): void;
+  /** Ends streams and sockets, and answers what is under way. Bounded in time. */
+  stop(): Promise<void>;
+}
+
+/** The HTTP surface of the service. */
+export function createServer(options: {
+  env: Pick<Env, 'host' | 'port'>;
+  schema: GraphQLSchema;
+  sync: SyncDeps;
+  live: Live;
+  isReady: () => Promise<boolean>;
+}): Server {
+  const { env, sync, live } = options;
+  const yoga = createGraphql(options);
+  const sessions = createSessions(() => sync.clock.now());
+  live.onTokenRevoked((tokenId) => sessions.closeToken(tokenId));
+  let isDraining = false;
+
+  const server = createHttpServer((request, response) => {
+    handle(request, response).catch((error) => {
+      sync.logger.error({ err: error }, 'a request failed by a fault of ours');
+      if (!response.headersSent) sendJson(response, 500, { errors: [{ message: 'Unexpected error.' }] });
+      else response.destroy();
+    });
+  });
+  // An upload of gigabytes may take its time.
+  server.requestTimeout = UPLOAD_PATIENCE_MS;
+  const sockets = serveWebSocket({
+    server,
+    yoga,
+    sessions,
+    logger: sync.logger,
+    findViewer: (authorization) => findViewer(sync, authorization),
+  });
+
+  async function handle(request: IncomingMessage, response: ServerResponse) {
+    const path = (request.url ?? '/').split('?')[0];
+    if (path === '/graphql') return await handleGraphql(request, response);
+    if (path === '/health') return sendJson(response, 200, { status: 'ok' });
+    if (path === '/ready') {
+      const ready = !isDraining && (await options.isReady().catch(() => false));
+      return sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready' });
+    }
+    if (path === '/') {
+      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
+      return void response.end(welcomePage);
+    }
+    sendJson(response, 404, { error: 'There is nothing here. See / for what is.' });
+  }
+
+  async function handleGraphql(request: IncomingMessage, response: ServerResponse) {
+    if (isPageRequest(request)) return void (await yoga.handle(request, response, { req: request } as never));
+    const found = await findViewer(sync, request.headers.authorization);
+    if (!found) {
+      // The body is read on, so that the connection can be used again; nothing is made of it.
+      request.resume();
+      return sendJson(response, 401, {
+        errors: [
+          {
+            message: 'Send a valid token: Authorization: Bearer <token>.',
+            extensions: { code: 'UNAUTHENTICATED' },
+          },
+        ],
+      });
+    }
+    const isMultipart = request.headers['content-type']?.startsWith('multipart/form-data') === true;
+    if (!isMultipart && Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) {
+      request.resume();
+      return sendJson(response, 413, {
+        errors: [
+          { message: `The body is larger than ${MAX_BODY_BYTES} bytes.`, extensions: { code: 'BAD_USER_INPUT' } },
+        ],
+      });
+    }
+    const forget = sessions.open(found.viewer, found.expiresAt, () => response.destroy());
+    response.on('close', forget);
+    await yoga.handle(request, response, { req: request, viewer: found.viewer });
+  }
+
+  let stopped: Promise<void> | undefined;
+  async function stop() {
+    isDraining = true;
+    await sockets.stop();
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_PATIENCE_MS);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  return {
+    listen: () =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(env.port, env.host, () => {
+          server.off('error', reject);
+          const { port } = server.address() as AddressInfo;
+          const host = env.host.includes(':') ? `[${env.host}]` : env.host;
+          resolve(`http://${host}:${port}`);
+        });
+      }),
+    drain() {
+      isDraining = true;
+    },
+    stop: () => (stopped ??= stop()),
+  };
+}
+
+/** A browser that opens /graphql is shown GraphiQL, which asks for a token itself. */
+function isPageRequest(request: IncomingMessage): boolean {
+  const query = (request.url ?? '').split('?')[1] ?? '';
+  return (
+    request.method === 'GET' &&
+    request.headers.accept?.includes('text/html') === true &&
+    !new URLSearchParams(query).has('query')
+  );
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' });
+  response.end(JSON.stringify(body));
+}

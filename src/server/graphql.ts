@@ -1,0 +1,81 @@
+import type { IncomingMessage } from 'node:http';
+import type { GraphQLSchema } from 'graphql';
+import { createYoga, type Plugin } from 'graphql-yoga';
+import type { Context, Viewer } from '../context.ts';
+import { BadUserInputError } from '../errors.ts';
+import { createLoaders } from '../resolvers/loaders.ts';
+import type { SyncDeps } from '../sync/deps.ts';
+import type { Live } from '../sync/live.ts';
+import { presentError } from './present-error.ts';
+import { type MultipartOperation, readMultipart } from './upload.ts';
+
+/** What the transport knows of a request. */
+export interface RequestContext {
+  req: IncomingMessage;
+  viewer: Viewer;
+}
+
+export type Yoga = ReturnType<typeof createGraphql>;
+
+/** The GraphQL engine behind HTTP, server-sent events and WebSocket alike. Callers are known before it is asked. */
+export function createGraphql(options: { schema: GraphQLSchema; sync: SyncDeps; live: Live }) {
+  const { schema, sync, live } = options;
+  return createYoga<RequestContext, Context>({
+    schema,
+    graphqlEndpoint: '/graphql',
+    landingPage: false,
+    graphiql: { title: 'Cohort Sync', subscriptionsProtocol: 'WS' },
+    healthCheckEndpoint: '/health/graphql',
+    cors: false,
+    batching: false,
+    multipart: false,
+    parserAndValidationCache: true,
+    logging: false,
+    maskedErrors: { maskError: (error) => presentError(error, sync.logger) },
+    context: ({ viewer }) => ({
+      viewer,
+      sync,
+      live,
+      load: createLoaders({ db: sync.db, projectId: viewer.project.id }),
+    }),
+    plugins: [multipartPlugin(), presentingPlugin(sync)],
+  });
+}
+
+/** Multipart bodies are read as they come in, where Yoga would hold them in memory. */
+function multipartPlugin(): Plugin<object, RequestContext> {
+  const operations = new WeakMap<Request, MultipartOperation>();
+  return {
+    onRequestParse({ request, setRequestParser, serverContext }) {
+      if (request.method !== 'POST' || !request.headers.get('content-type')?.startsWith('multipart/form-data')) return;
+      setRequestParser(async () => {
+        // A header that no page of another site can send without being asked first.
+        if (!request.headers.has('graphql-require-preflight') && !request.headers.has('x-graphql-yoga-csrf')) {
+          serverContext.req.resume();
+          throw new BadUserInputError([
+            {
+              path: ['headers'],
+              message: 'a multipart request needs the header graphql-require-preflight or x-graphql-yoga-csrf.',
+            },
+          ]);
+        }
+        const operation = await readMultipart(serverContext.req);
+        operations.set(request, operation);
+        return operation.params;
+      });
+    },
+    async onResponse({ request }) {
+      await operations.get(request)?.dispose();
+    },
+  };
+}
+
+/** Errors that arise before execution (syntax, validation, variables) are told in the same words as all others. */
+function presentingPlugin({ logger }: SyncDeps): Plugin<object, RequestContext> {
+  return {
+    onResultProcess({ result, setResult }) {
+      if (Array.isArray(result) || !('errors' in result) || !result.errors) return;
+      setResult({ ...result, errors: result.errors.map((error) => presentError(error, logger)) });
+    },
+  };
+}

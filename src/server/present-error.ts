@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto';
+import { GraphQLError, type GraphQLErrorExtensions } from 'graphql';
+import type { Logger } from 'pino';
+import { CohortSyncError, ERROR_CODES, SyncAlreadyRunningError } from '../errors.ts';
+import { encodeId } from '../schema/global-id.ts';
+
+/**
+ * What a caller is told of an error. Expected ones keep their message and code; GraphQL's own are the caller's input;
+ * anything else is logged whole, and the answer names only the line in the log.
+ */
+export function presentError(error: unknown, logger: Logger): GraphQLError {
+  const located = error instanceof GraphQLError ? error : undefined;
+  const original = findOriginal(error);
+  const place = { nodes: located?.nodes ?? null, path: located?.path ?? null };
+  if (original instanceof CohortSyncError) {
+    return new GraphQLError(original.message, {
+      ...place,
+      extensions: { code: original.code, ...original.extensions, ...runIdOf(original) },
+    });
+  }
+  if (original === undefined && located) {
+    if (isOurs(located)) return located;
+    return new GraphQLError(located.message, {
+      nodes: located.nodes ?? null,
+      source: located.source ?? null,
+      positions: located.positions ?? null,
+      path: located.path ?? null,
+      extensions: {
+        code: 'BAD_USER_INPUT',
+        issues: [{ path: [...(located.path ?? [])], message: located.message }],
+        ...httpOf(located),
+      },
+    });
+  }
+  const errorId = randomUUID();
+  logger.error({ err: original ?? error, errorId }, 'an operation failed by a fault of ours');
+  return new GraphQLError('Unexpected error.', { ...place, extensions: { errorId } });
+}
+
+/** The error that was thrown, below the ones that GraphQL wraps around it. */
+function findOriginal(error: unknown): unknown {
+  if (!(error instanceof GraphQLError)) return error;
+  return error.originalError === undefined ? undefined : findOriginal(error.originalError);
+}
+
+function isOurs(error: GraphQLError): boolean {
+  const { code, errorId } = error.extensions;
+  return errorId !== undefined || (ERROR_CODES as readonly unknown[]).includes(code);
+}
+
+function runIdOf(error: CohortSyncError): { runId?: string } {
+  return error instanceof SyncAlreadyRunningError ? { runId: encodeId('SyncRun', error.runId) } : {};
+}
+
+/** Yoga reads the HTTP status from here. */
+function httpOf({ extensions }: GraphQLError): Pick<GraphQLErrorExtensions, 'http'> {
+  return extensions.http === undefined ? {} : { http: extensions.http };
+}

@@ -1,0 +1,32 @@
+import type { Viewer } from '../context.ts';
+
+/** setTimeout takes no more. */
+const MAX_TIMEOUT_MS = 2_147_483_647;
+
+/** What tokens have opened and keep open: sockets and event streams. They close with the token. */
+export interface Sessions {
+  /** Gives a function that forgets the session again. */
+  open(viewer: Viewer, expiresAt: Date | null, close: () => void): () => void;
+  closeToken(tokenId: string): void;
+}
+
+export function createSessions(now: () => Date): Sessions {
+  const byToken = new Map<string, Set<() => void>>();
+  return {
+    open(viewer, expiresAt, close) {
+      const closers = byToken.get(viewer.tokenId) ?? new Set();
+      byToken.set(viewer.tokenId, closers.add(close));
+      const lifeMs = expiresAt ? Math.max(0, expiresAt.getTime() - now().getTime()) : Number.POSITIVE_INFINITY;
+      const timer = lifeMs <= MAX_TIMEOUT_MS ? setTimeout(close, lifeMs) : undefined;
+      timer?.unref();
+      return () => {
+        clearTimeout(timer);
+        closers.delete(close);
+        if (closers.size === 0 && byToken.get(viewer.tokenId) === closers) byToken.delete(viewer.tokenId);
+      };
+    },
+    closeToken(tokenId) {
+      for (const close of [...(byToken.get(tokenId) ?? [])]) close();
+    },
+  };
+}

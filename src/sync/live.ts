@@ -1,0 +1,202 @@
+import type { Logger } from 'pino';
+import type { Db } from '../../db/connect.ts';
+import { startListener } from '../../db/listen.ts';
+import { findExportsByIds, listExports } from '../../db/queries/export.ts';
+import { findIntegrationsByIds, listIntegrations } from '../../db/queries/integration.ts';
+import { findRunsByIds, listRuns } from '../../db/queries/sync-run.ts';
+import type { ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
+import { createMailbox, type Mailbox } from './mailbox.ts';
+
+/** No row is read again sooner than this, so that nobody is sent more than ten snapshots a second of one thing. */
+const MIN_INTERVAL_MS = 100;
+
+/**
+ * Changes of runs, exports and integrations, in whatever process they were made. A notification makes this process read
+ * the row once, however many watch it. Every stream begins with what is there now; none delivers an older snapshot
+ * after a newer one; streams end when they are returned or when live stops.
+ */
+export interface Live {
+  /** Ends when the run is over. The caller has looked the run up in the project. */
+  watchRun(projectId: string, runId: string): AsyncIterableIterator<SyncRunRow>;
+  watchRuns(projectId: string, exportId?: number): AsyncIterableIterator<SyncRunRow>;
+  watchExports(projectId: string, exportId?: number): AsyncIterableIterator<ExportRow>;
+  watchIntegrations(projectId: string): AsyncIterableIterator<IntegrationRow>;
+  /** Told of tokens that were revoked. */
+  onTokenRevoked(tell: (tokenId: string) => void): void;
+  stop(): Promise<void>;
+}
+
+export function startLive(options: { db: Db; databaseUrl: string; logger: Logger }): Live {
+  const { db, logger } = options;
+  const topics = new Map<string, Set<Mailbox<never>>>();
+  const revocationListeners: ((tokenId: string) => void)[] = [];
+  const readings = new Map<string, { timer: NodeJS.Timeout | undefined; isDue: boolean }>();
+  const lastStatus = new Map<string, string>();
+  let isStopped = false;
+
+  const listener = startListener({
+    url: options.databaseUrl,
+    onNotification: hear,
+    onConnect: refreshAll,
+    onError: (error) => logger.warn({ err: error }, 'the connection that hears of changes broke; connecting again'),
+  });
+
+  function hear(payload: string) {
+    const [noun, projectId, id] = payload.split(':');
+    if (!noun || !projectId || !id) return;
+    if (noun === 'token') for (const tell of revocationListeners) tell(id);
+    else if (isWatched(noun, projectId, id)) readSoon(payload, () => readAgain(noun, projectId, id));
+  }
+
+  function isWatched(noun: string, projectId: string, id: string): boolean {
+    return topics.has(`${noun}:${projectId}`) || topics.has(`${noun}:${projectId}:${id}`) || noun === 'run';
+  }
+
+  /** At once, and then again after the interval if it was asked for meanwhile. */
+  function readSoon(key: string, read: () => Promise<void>) {
+    const known = readings.get(key);
+    if (known) {
+      known.isDue = true;
+      return;
+    }
+    const reading = { timer: undefined as NodeJS.Timeout | undefined, isDue: false };
+    readings.set(key, reading);
+    const readOnce = () => {
+      reading.isDue = false;
+      read()
+        .catch((error) => logger.warn({ err: error }, 'a change could not be read'))
+        .finally(() => {
+          reading.timer = setTimeout(() => {
+            if (reading.isDue && !isStopped) readOnce();
+            else readings.delete(key);
+          }, MIN_INTERVAL_MS);
+        });
+    };
+    readOnce();
+  }
+
+  async function readAgain(noun: string, projectId: string, id: string) {
+    const scope = { db, projectId };
+    if (noun === 'run') {
+      if (![...topics.keys()].some((topic) => topic.split(':')[1] === projectId)) return;
+      const [run] = await findRunsByIds(scope, [id]);
+      if (!run) return;
+      publish([`run:${projectId}:${id}`, `run:${projectId}`, `export-runs:${projectId}:${run.export_id}`], run);
+      if (run.finished_at !== null) finish(`run:${projectId}:${id}`);
+      // An export shows its last run, so it is news when that begins or ends.
+      if (lastStatus.get(id) !== run.status) {
+        lastStatus.set(id, run.status);
+        if (run.finished_at !== null) lastStatus.delete(id);
+        await readAgain('export', projectId, String(run.export_id));
+      }
+    } else if (noun === 'export') {
+      const [exported] = await findExportsByIds(scope, [Number(id)]);
+      if (exported) publish([`export:${projectId}:${id}`, `export:${projectId}`], exported);
+    } else if (noun === 'integration') {
+      const [integration] = await findIntegrationsByIds(scope, [id]);
+      if (integration) publish([`integration:${projectId}`], integration);
+    }
+  }
+
+  function publish(names: string[], snapshot: unknown) {
+    for (const name of names) for (const mailbox of topics.get(name) ?? []) mailbox.put(snapshot as never);
+  }
+
+  function finish(name: string) {
+    for (const mailbox of topics.get(name) ?? []) mailbox.finish();
+  }
+
+  const refreshers = new Map<Mailbox<never>, () => Promise<void>>();
+
+  /** After a gap in what was heard, every watcher is shown what is there now. */
+  function refreshAll() {
+    for (const refresh of refreshers.values()) {
+      refresh().catch((error) => logger.warn({ err: error }, 'a watcher could not be refreshed'));
+    }
+  }
+
+  /** Registers first and reads afterwards, so that no change falls between the two. */
+  function watch<T>(
+    topic: string,
+    keyOf: (row: T) => string,
+    isNews: (row: T, before: T) => boolean,
+    load: () => Promise<T[]>,
+    isLast: (row: T) => boolean = () => false,
+  ): AsyncIterableIterator<T> {
+    const mailbox = createMailbox<T>({
+      keyOf,
+      isNews,
+      onClose: () => {
+        refreshers.delete(mailbox as unknown as Mailbox<never>);
+        const watchers = topics.get(topic);
+        watchers?.delete(mailbox as unknown as Mailbox<never>);
+        if (watchers?.size === 0) topics.delete(topic);
+      },
+    });
+    const registered = mailbox as unknown as Mailbox<never>;
+    const watchers = topics.get(topic) ?? new Set();
+    topics.set(topic, watchers.add(registered));
+    const refresh = async () => {
+      const rows = await load();
+      for (const row of rows) mailbox.put(row);
+      if (rows.some(isLast)) mailbox.finish();
+    };
+    refreshers.set(registered, refresh);
+    const firstRead = refresh();
+    firstRead.catch(() => undefined);
+    const next = mailbox.next.bind(mailbox);
+    let isFirst = true;
+    return Object.assign(mailbox, {
+      // The first read's failure is the caller's to hear of.
+      async next() {
+        if (isFirst) {
+          isFirst = false;
+          await firstRead;
+        }
+        return await next();
+      },
+    });
+  }
+
+  return {
+    watchRun: (projectId, runId) =>
+      watch<SyncRunRow>(
+        `run:${projectId}:${runId}`,
+        (run) => run.id,
+        (run, before) => run.revision > before.revision,
+        () => findRunsByIds({ db, projectId }, [runId]),
+        (run) => run.finished_at !== null,
+      ),
+    watchRuns: (projectId, exportId) =>
+      watch<SyncRunRow>(
+        exportId === undefined ? `run:${projectId}` : `export-runs:${projectId}:${exportId}`,
+        (run) => run.id,
+        (run, before) => run.revision > before.revision,
+        () => listRuns({ db, projectId }, { exportId }, { limit: 1, after: undefined }),
+      ),
+    watchExports: (projectId, exportId) =>
+      watch<ExportRow>(
+        exportId === undefined ? `export:${projectId}` : `export:${projectId}:${exportId}`,
+        (exported) => String(exported.id),
+        (exported, before) => exported.revision >= before.revision,
+        () =>
+          exportId === undefined
+            ? listExports({ db, projectId }, {}, { limit: 1, after: undefined })
+            : findExportsByIds({ db, projectId }, [exportId]),
+      ),
+    watchIntegrations: (projectId) =>
+      watch<IntegrationRow>(
+        `integration:${projectId}`,
+        (integration) => integration.id,
+        (integration, before) => integration.revision >= before.revision,
+        () => listIntegrations({ db, projectId }),
+      ),
+    onTokenRevoked: (tell) => void revocationListeners.push(tell),
+    async stop() {
+      isStopped = true;
+      for (const reading of readings.values()) clearTimeout(reading.timer);
+      for (const watchers of [...topics.values()]) for (const mailbox of [...watchers]) mailbox.finish();
+      await listener.stop();
+    },
+  };
+}
