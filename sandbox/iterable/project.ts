@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto';
+import type { SandboxClock } from '../clock.ts';
+import { createRateLimit } from '../rate-limit.ts';
+import { createUsers, type IterableProjectType, type Profile, type Users } from './identity.ts';
+
+export interface SandboxList {
+  id: number;
+  name: string;
+  listType: 'Standard' | 'Dynamic' | 'Suppression' | 'Internal';
+  createdAt: number;
+  members: Set<Profile>;
+  /** Who is shown by reads: changes show after the visibility delay. */
+  pending: { profile: Profile; isMember: boolean; at: number }[];
+  visible: Set<Profile>;
+  isInUse: boolean;
+}
+
+export interface IterableSettings {
+  visibilityDelayMs: number;
+  /** How long subscribe does not know a new list. */
+  unknownAfterCreateMs: number;
+  maxBatch: number;
+  /** Writes a second; more are answered 429. 0: no limit. */
+  writesPerSecond: number;
+  answerStyle: '2021' | '2026';
+  /** Added to failCount without a name, for people whose identifier is among these. */
+  unnamedFailures: string[];
+  refusesDuplicateNames: boolean;
+}
+
+export interface IterableKey {
+  key: string;
+  readOnly: boolean;
+  isRevoked: boolean;
+}
+
+/** One Iterable project: keys, users and lists. */
+export interface IterableProject {
+  id: number;
+  type: IterableProjectType;
+  dataCenter: 'US' | 'EU';
+  settings: IterableSettings;
+  users: Users;
+  lists: Map<number, SandboxList>;
+  keys: Map<string, IterableKey>;
+  addKey(options?: { readOnly?: boolean }): string;
+  revokeKey(key: string): void;
+  addList(name: string, options?: { listType?: SandboxList['listType'] }): SandboxList;
+  /** The newest list of that name. */
+  list(name: string): SandboxList | undefined;
+  deleteList(id: number): void;
+  setMember(list: SandboxList, profile: Profile, isMember: boolean): void;
+  /** Sorted identifiers of who is on a list: the e-mail, or the userId where the project is keyed by it. */
+  membersOf(name: string): string[];
+  limits: Record<'getUsers' | 'size' | 'previewUsers' | 'listLists' | 'write', ReturnType<typeof createRateLimit>>;
+}
+
+let nextProjectId = 10_000;
+
+export function createIterableProject(
+  clock: SandboxClock,
+  nextListId: () => number,
+  options: { type: IterableProjectType; dataCenter?: 'US' | 'EU' } & Partial<IterableSettings>,
+): IterableProject {
+  const { type, dataCenter = 'US', ...given } = options;
+  const settings: IterableSettings = {
+    visibilityDelayMs: 0,
+    unknownAfterCreateMs: 0,
+    maxBatch: 1000,
+    writesPerSecond: 0,
+    answerStyle: '2026',
+    unnamedFailures: [],
+    refusesDuplicateNames: true,
+    ...given,
+  };
+  const minute = () => createRateLimit(clock, 60_000, () => 5);
+  const project: IterableProject = {
+    id: nextProjectId++,
+    type,
+    dataCenter,
+    settings,
+    users: createUsers(type),
+    lists: new Map(),
+    keys: new Map(),
+    limits: {
+      getUsers: minute(),
+      size: minute(),
+      previewUsers: minute(),
+      listLists: createRateLimit(clock, 1000, () => 100),
+      write: createRateLimit(clock, 1000, () => settings.writesPerSecond || Number.POSITIVE_INFINITY),
+    },
+    addKey({ readOnly = false } = {}) {
+      const key = randomBytes(16).toString('hex');
+      project.keys.set(key, { key, readOnly, isRevoked: false });
+      return key;
+    },
+    revokeKey(key) {
+      project.keys.get(key)!.isRevoked = true;
+    },
+    addList(name, { listType = 'Standard' } = {}) {
+      const list: SandboxList = {
+        id: nextListId(),
+        name,
+        listType,
+        createdAt: clock.now(),
+        members: new Set(),
+        pending: [],
+        visible: new Set(),
+        isInUse: false,
+      };
+      project.lists.set(list.id, list);
+      return list;
+    },
+    list: (name) => [...project.lists.values()].filter((list) => list.name === name).at(-1),
+    deleteList: (id) => void project.lists.delete(id),
+    setMember(list, profile, isMember) {
+      if (isMember) list.members.add(profile);
+      else list.members.delete(profile);
+      if (settings.visibilityDelayMs > 0) {
+        list.pending.push({ profile, isMember, at: clock.now() + settings.visibilityDelayMs });
+      } else if (isMember) list.visible.add(profile);
+      else list.visible.delete(profile);
+    },
+    membersOf(name) {
+      const list = project.list(name);
+      if (!list) throw new Error(`There is no list ${name}.`);
+      const identify = (profile: Profile) =>
+        type === 'USER_ID' ? (profile.userId ?? profile.email) : (profile.email ?? profile.userId);
+      return [...list.members].map((profile) => identify(profile) ?? '').sort();
+    },
+  };
+  return project;
+}
+
+/** Who reads of the list show now. */
+export function visibleMembers(list: SandboxList, now: number): Set<Profile> {
+  list.pending = list.pending.filter(({ profile, isMember, at }) => {
+    if (at > now) return true;
+    if (isMember) list.visible.add(profile);
+    else list.visible.delete(profile);
+    return false;
+  });
+  return list.visible;
+}
