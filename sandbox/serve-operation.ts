@@ -35,7 +35,11 @@ export async function serveOperation(
     return void response.socket?.destroy();
   }
   if (fault?.reply) {
-    const reply = { status: fault.reply.status, body: fault.reply.body ?? '', headers: fault.reply.headers ?? {} };
+    const reply = {
+      status: fault.reply.status,
+      body: fault.reply.body ?? '',
+      headers: fault.reply.headers ?? {},
+    };
     log(reply.status);
     return sendReply(response, reply);
   }

@@ -55,7 +55,10 @@ export async function startApp(options: {
     const keys = env.encryptionKeys ?? [
       Buffer.from(await keepSecret(env.dataDir, 'encryption-key', generateKey), 'base64'),
     ];
-    const firstSecret = await ensureFirstProject(db, { bootstrapToken: env.bootstrapToken, now: clock.now() });
+    const firstSecret = await ensureFirstProject(db, {
+      bootstrapToken: env.bootstrapToken,
+      now: clock.now(),
+    });
     const sync: SyncDeps = { db, clock, env, secrets: createSecrets(keys), jobs: boss.jobs, logger };
 
     let url: string | undefined;
@@ -88,7 +91,8 @@ export async function startApp(options: {
       sync,
       stop() {
         server?.drain();
-        return (stopped ??= stopAll());
+        stopped ??= stopAll();
+        return stopped;
       },
     };
   } catch (error) {

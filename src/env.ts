@@ -96,7 +96,10 @@ const encryptionKeys = z.string().transform((text, context) => {
   const keys = text.split(',').map((key) => Buffer.from(key.trim(), 'base64'));
   const isCanonical = text.split(',').every((key, index) => keys[index]!.toString('base64') === key.trim());
   if (isCanonical && keys.every((key) => key.length === 32)) return keys;
-  context.addIssue({ code: 'custom', message: 'must be 32 bytes in base64, or several of them joined by commas' });
+  context.addIssue({
+    code: 'custom',
+    message: 'must be 32 bytes in base64, or several of them joined by commas',
+  });
   return z.NEVER;
 });
 
@@ -104,7 +107,10 @@ const ROLES: readonly ProcessRole[] = ['gateway', 'worker', 'scheduler'];
 const roles = z.string().transform((text, context) => {
   const names = text.split(',').map((name) => name.trim());
   if (names.every((name) => ROLES.includes(name as ProcessRole))) return new Set(names as ProcessRole[]);
-  context.addIssue({ code: 'custom', message: 'must be one or more of gateway, worker, scheduler, joined by commas' });
+  context.addIssue({
+    code: 'custom',
+    message: 'must be one or more of gateway, worker, scheduler, joined by commas',
+  });
   return z.NEVER;
 });
 
@@ -156,7 +162,9 @@ const variables = z
 
 /** Reads and checks every variable. Throws EnvError, which names every fault. Empty counts as unset. */
 export function readEnv(source: Record<string, string | undefined>, isTerminal: boolean): Env {
-  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ''));
+  const given = Object.fromEntries(
+    Object.entries(source).filter(([, value]) => value !== undefined && value !== ''),
+  );
   const result = variables.safeParse(given);
   if (!result.success) {
     throw new EnvError(result.error.issues.map((issue) => `${issue.path.join('.')} ${messageOf(issue)}`));

@@ -7,11 +7,25 @@ export function createLogger(env: Pick<Env, 'logLevel' | 'logFormat'>): Logger {
     level: env.logLevel,
     base: undefined,
     redact: {
-      paths: ['authorization', '*.authorization', 'apiKey', '*.apiKey', 'secret', '*.secret', 'password', '*.password'],
+      paths: [
+        'authorization',
+        '*.authorization',
+        'apiKey',
+        '*.apiKey',
+        'secret',
+        '*.secret',
+        'password',
+        '*.password',
+      ],
       censor: '[secret]',
     },
     ...(env.logFormat === 'pretty'
-      ? { transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' } } }
+      ? {
+          transport: {
+            target: 'pino-pretty',
+            options: { ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' },
+          },
+        }
       : {}),
   });
 }

@@ -4,9 +4,9 @@ import type { GraphQLSchema } from 'graphql';
 import type { Env } from './env.ts';
 import { findViewer } from './resolvers/api-token.ts';
 import { createGraphql } from './server/graphql.ts';
-import { welcomePage } from './server/welcome-page.ts';
 import { createSessions } from './server/sessions.ts';
 import { serveWebSocket } from './server/websocket.ts';
+import { welcomePage } from './server/welcome-page.ts';
 import type { SyncDeps } from './sync/deps.ts';
 import type { Live } from './sync/live.ts';
 
@@ -90,7 +90,10 @@ export function createServer(options: {
       request.resume();
       return sendJson(response, 413, {
         errors: [
-          { message: `The body is larger than ${MAX_BODY_BYTES} bytes.`, extensions: { code: 'BAD_USER_INPUT' } },
+          {
+            message: `The body is larger than ${MAX_BODY_BYTES} bytes.`,
+            extensions: { code: 'BAD_USER_INPUT' },
+          },
         ],
       });
     }

@@ -1,6 +1,13 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { FinishedRunStatus, RunPurpose, SyncErrorCode, SyncPhase, SyncRunRow, SyncTrigger } from '../tables.ts';
+import type {
+  FinishedRunStatus,
+  RunPurpose,
+  SyncErrorCode,
+  SyncPhase,
+  SyncRunRow,
+  SyncTrigger,
+} from '../tables.ts';
 
 export interface NewRun {
   projectId: string;

@@ -9,7 +9,11 @@ export interface TokenWithProject {
 }
 
 /** Who calls: a token that is neither revoked nor expired, by the SHA-256 of its secret. */
-export async function findValidToken(db: Db, secretHash: Buffer, now: Date): Promise<TokenWithProject | undefined> {
+export async function findValidToken(
+  db: Db,
+  secretHash: Buffer,
+  now: Date,
+): Promise<TokenWithProject | undefined> {
   const row = await db
     .selectFrom('api_tokens')
     .innerJoin('projects', 'projects.id', 'api_tokens.project_id')
@@ -30,11 +34,16 @@ export async function touchToken(db: Db, tokenId: string, now: Date): Promise<vo
     .updateTable('api_tokens')
     .set({ last_used_at: now })
     .where('id', '=', tokenId)
-    .where((eb) => eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', new Date(now.getTime() - 60_000))]))
+    .where((eb) =>
+      eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', new Date(now.getTime() - 60_000))]),
+    )
     .execute();
 }
 
-export async function findTokensByIds({ db, projectId }: ProjectScope, ids: readonly string[]): Promise<ApiTokenRow[]> {
+export async function findTokensByIds(
+  { db, projectId }: ProjectScope,
+  ids: readonly string[],
+): Promise<ApiTokenRow[]> {
   return inProject(db, projectId).apiTokens().selectAll().where('id', 'in', ids).execute();
 }
 

@@ -61,7 +61,10 @@ export async function listAbandonedImports(db: Db, before: Date): Promise<string
     .where((eb) =>
       eb.not(
         eb.exists(
-          eb.selectFrom('cohorts').select('cohorts.id').whereRef('cohorts.import_id', '=', 'cohort_imports.id'),
+          eb
+            .selectFrom('cohorts')
+            .select('cohorts.id')
+            .whereRef('cohorts.import_id', '=', 'cohort_imports.id'),
         ),
       ),
     )
@@ -80,7 +83,9 @@ export async function publishImport(
 ): Promise<{ cohort: CohortRow; replaced: string | null }> {
   const { projectId, name, importId, now } = upload;
   // One at a time for a name, also while the cohort does not exist yet.
-  await sql`select pg_advisory_xact_lock(hashtextextended(${`cohort-file:${projectId}:${name}`}, 0))`.execute(db);
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`cohort-file:${projectId}:${name}`}, 0))`.execute(
+    db,
+  );
   const people = await db
     .selectFrom('cohort_file_members')
     .select(sql<number>`count(distinct distinct_id)::int`.as('count'))
@@ -120,6 +125,10 @@ export async function publishImport(
 
 /** The export of a cohort, if it has one. */
 export async function findExportIdOfCohort(db: Db, cohortId: string): Promise<number | undefined> {
-  const row = await db.selectFrom('exports').select('id').where('cohort_id', '=', cohortId).executeTakeFirst();
+  const row = await db
+    .selectFrom('exports')
+    .select('id')
+    .where('cohort_id', '=', cohortId)
+    .executeTakeFirst();
   return row?.id;
 }

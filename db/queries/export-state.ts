@@ -4,7 +4,12 @@ import type { ExportRow, ExportStatus, SyncType } from '../tables.ts';
 
 /** The export as it is, and nobody else changes it before the transaction ends. */
 export async function lockExport(db: Db, exportId: number): Promise<ExportRow> {
-  return db.selectFrom('exports').selectAll().where('id', '=', exportId).forUpdate().executeTakeFirstOrThrow();
+  return db
+    .selectFrom('exports')
+    .selectAll()
+    .where('id', '=', exportId)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
 }
 
 export interface WantedExport {
@@ -98,7 +103,9 @@ export async function lockDueExports(db: Db, now: Date, limit: number): Promise<
     .where('exports.sync_type', '=', 'DYNAMIC')
     .where('exports.next_run_at', '<=', now)
     .where('integrations.status', '=', 'CONNECTED')
-    .where((eb) => eb.or([eb('cohorts.source', '!=', 'MIXPANEL'), eb('mixpanel_connections.id', 'is not', null)]))
+    .where((eb) =>
+      eb.or([eb('cohorts.source', '!=', 'MIXPANEL'), eb('mixpanel_connections.id', 'is not', null)]),
+    )
     .orderBy('exports.next_run_at')
     .limit(limit)
     .forUpdate('exports')

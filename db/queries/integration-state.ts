@@ -6,7 +6,11 @@ export async function findIntegration(db: Db, integrationId: string): Promise<In
 }
 
 /** The partner refused our key: its dynamic exports are held until it is connected again. */
-export async function setIntegrationAttention(db: Db, integrationId: string, attention: string): Promise<void> {
+export async function setIntegrationAttention(
+  db: Db,
+  integrationId: string,
+  attention: string,
+): Promise<void> {
   await db
     .updateTable('integrations')
     .set({ status: 'NEEDS_ATTENTION', attention })

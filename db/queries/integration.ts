@@ -31,6 +31,9 @@ export async function findMixpanelByIds(
   return inProject(db, projectId).mixpanelConnections().selectAll().where('id', 'in', ids).execute();
 }
 
-export async function findMixpanel({ db, projectId }: ProjectScope): Promise<MixpanelConnectionRow | undefined> {
+export async function findMixpanel({
+  db,
+  projectId,
+}: ProjectScope): Promise<MixpanelConnectionRow | undefined> {
   return inProject(db, projectId).mixpanelConnections().selectAll().executeTakeFirst();
 }

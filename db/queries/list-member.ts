@@ -23,7 +23,9 @@ export async function loadListedRange(db: Db, exportId: number, range: KeyRange)
       sql<string | null>`encode(string_agg(uuid_send(hash), '' order by hash), 'hex')`.as('keys'),
       sql<string | null>`case when count(sent_fingerprint) > 0
         then string_agg(coalesce(sent_fingerprint, 0)::text, ',' order by hash) end`.as('fingerprints'),
-      sql<string[] | null>`array_agg(encode(uuid_send(hash), 'hex')) filter (where uncertain)`.as('uncertain'),
+      sql<string[] | null>`array_agg(encode(uuid_send(hash), 'hex')) filter (where uncertain)`.as(
+        'uncertain',
+      ),
     ])
     .where('export_id', '=', exportId)
     .where('removed_at', 'is', null)
@@ -182,7 +184,12 @@ export async function loadStays(db: Db, exportId: number, range: KeyRange): Prom
 }
 
 /** Keys of those of these people who left after the moment: the real list may still show them. */
-export async function listLeftSince(db: Db, exportId: number, keys: string[], since: Date): Promise<Set<string>> {
+export async function listLeftSince(
+  db: Db,
+  exportId: number,
+  keys: string[],
+  since: Date,
+): Promise<Set<string>> {
   if (keys.length === 0) return new Set();
   const rows = await db
     .selectFrom('list_members')

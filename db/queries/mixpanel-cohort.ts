@@ -30,7 +30,10 @@ export async function replaceMixpanelCohorts(
       refreshed_at = excluded.refreshed_at, name = excluded.name, description = excluded.description,
       member_count = excluded.member_count, exportable = excluded.exportable, present = true
   `.execute(db);
-  await markCohortsAbsent(db, projectId, { exceptOf: mixpanelProjectId, externalIds: listed.map((one) => one.externalId) });
+  await markCohortsAbsent(db, projectId, {
+    exceptOf: mixpanelProjectId,
+    externalIds: listed.map((one) => one.externalId),
+  });
 }
 
 /** Mixpanel cohorts that are not among these. */
@@ -55,10 +58,17 @@ async function markCohortsAbsent(
 }
 
 /** Exports of cohorts of another Mixpanel project than this stop: their cohorts cannot be read any more. */
-export async function stopExportsOfOtherProjects(db: Db, projectId: string, mixpanelProjectId: string): Promise<number[]> {
+export async function stopExportsOfOtherProjects(
+  db: Db,
+  projectId: string,
+  mixpanelProjectId: string,
+): Promise<number[]> {
   const rows = await db
     .updateTable('exports')
-    .set({ status: sql`case when exports.status = 'COMPLETED' then exports.status else 'STOPPED' end`, next_run_at: null })
+    .set({
+      status: sql`case when exports.status = 'COMPLETED' then exports.status else 'STOPPED' end`,
+      next_run_at: null,
+    })
     .from('cohorts')
     .whereRef('cohorts.id', '=', 'exports.cohort_id')
     .where('exports.project_id', '=', projectId)

@@ -2,7 +2,10 @@ import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { IdMerge, MixpanelConnectionRow, MixpanelRegion } from '../tables.ts';
 
-export async function findMixpanelConnection(db: Db, projectId: string): Promise<MixpanelConnectionRow | undefined> {
+export async function findMixpanelConnection(
+  db: Db,
+  projectId: string,
+): Promise<MixpanelConnectionRow | undefined> {
   return db
     .selectFrom('mixpanel_connections')
     .selectAll()
@@ -22,7 +25,10 @@ export interface NewMixpanelConnection {
 }
 
 /** The project's one connection, new or replaced. */
-export async function upsertMixpanelConnection(db: Db, connection: NewMixpanelConnection): Promise<MixpanelConnectionRow> {
+export async function upsertMixpanelConnection(
+  db: Db,
+  connection: NewMixpanelConnection,
+): Promise<MixpanelConnectionRow> {
   const values = {
     region: connection.region,
     mixpanel_project_id: connection.mixpanelProjectId,
@@ -69,7 +75,12 @@ export async function clearMixpanelAttention(db: Db, connectionId: string): Prom
     .execute();
 }
 
-export async function setCohortsRefreshed(db: Db, connectionId: string, at: Date, nextAt: Date): Promise<void> {
+export async function setCohortsRefreshed(
+  db: Db,
+  connectionId: string,
+  at: Date,
+  nextAt: Date,
+): Promise<void> {
   await db
     .updateTable('mixpanel_connections')
     .set({ cohorts_refreshed_at: at, next_refresh_at: nextAt, status: 'CONNECTED', attention: null })
@@ -125,7 +136,9 @@ export async function reserveQuery(
   const { region, mixpanel_project_id } = connection;
   const hourAgo = new Date(budget.now.getTime() - HOUR_MS);
   return await db.transaction().execute(async (trx) => {
-    await sql`select pg_advisory_xact_lock(hashtextextended(${`mixpanel:${region}:${mixpanel_project_id}`}, 0))`.execute(trx);
+    await sql`select pg_advisory_xact_lock(hashtextextended(${`mixpanel:${region}:${mixpanel_project_id}`}, 0))`.execute(
+      trx,
+    );
     await trx
       .deleteFrom('mixpanel_queries')
       .where('region', '=', region)
@@ -142,9 +155,15 @@ export async function reserveQuery(
     if (budget.perHour > 0 && used.length >= budget.perHour) {
       // Room comes when so many have fallen out of the hour that one more fits.
       const leaving = used[used.length - budget.perHour]!;
-      return { granted: false as const, retryAfterMs: Math.max(1000, leaving.at.getTime() - hourAgo.getTime()) };
+      return {
+        granted: false as const,
+        retryAfterMs: Math.max(1000, leaving.at.getTime() - hourAgo.getTime()),
+      };
     }
-    await trx.insertInto('mixpanel_queries').values({ region, mixpanel_project_id, at: budget.now }).execute();
+    await trx
+      .insertInto('mixpanel_queries')
+      .values({ region, mixpanel_project_id, at: budget.now })
+      .execute();
     return { granted: true as const };
   });
 }

@@ -10,10 +10,18 @@ export interface RunScope {
 }
 
 export async function loadRunScope(db: Db, exportId: number): Promise<RunScope> {
-  const found = await db.selectFrom('exports').selectAll().where('id', '=', exportId).executeTakeFirstOrThrow();
+  const found = await db
+    .selectFrom('exports')
+    .selectAll()
+    .where('id', '=', exportId)
+    .executeTakeFirstOrThrow();
   const [cohort, integration, mixpanel] = await Promise.all([
     db.selectFrom('cohorts').selectAll().where('id', '=', found.cohort_id).executeTakeFirstOrThrow(),
-    db.selectFrom('integrations').selectAll().where('id', '=', found.integration_id).executeTakeFirstOrThrow(),
+    db
+      .selectFrom('integrations')
+      .selectAll()
+      .where('id', '=', found.integration_id)
+      .executeTakeFirstOrThrow(),
     db
       .selectFrom('mixpanel_connections')
       .selectAll()

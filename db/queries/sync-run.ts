@@ -2,7 +2,10 @@ import { sql } from 'kysely';
 import type { SyncRunRow, SyncRunStatus } from '../tables.ts';
 import { inProject, type ProjectScope } from './scope.ts';
 
-export async function findRunsByIds({ db, projectId }: ProjectScope, ids: readonly string[]): Promise<SyncRunRow[]> {
+export async function findRunsByIds(
+  { db, projectId }: ProjectScope,
+  ids: readonly string[],
+): Promise<SyncRunRow[]> {
   return inProject(db, projectId).syncRuns().selectAll().where('id', 'in', ids).execute();
 }
 
@@ -15,7 +18,9 @@ export async function findLastRuns(
     .syncRuns()
     .where('id', 'in', (eb) =>
       eb
-        .selectFrom(sql<{ export_id: number }>`unnest(${[...exportIds]}::int[])`.as<'wanted'>(sql`wanted (export_id)`))
+        .selectFrom(
+          sql<{ export_id: number }>`unnest(${[...exportIds]}::int[])`.as<'wanted'>(sql`wanted (export_id)`),
+        )
         .innerJoinLateral(
           (lateral) =>
             lateral

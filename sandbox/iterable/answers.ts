@@ -15,9 +15,14 @@ export function refuse(status: number, code: string, msg: string, params: unknow
 }
 
 export function tooMany(endpoint: string, projectId: number, waitMs: number): SandboxReply {
-  return refuse(429, 'RateLimitExceeded', `Exceeded rate limit for endpoint: ${endpoint}, project: ${projectId} `, {
-    rateLimitReset: Math.ceil(waitMs / 1000),
-  });
+  return refuse(
+    429,
+    'RateLimitExceeded',
+    `Exceeded rate limit for endpoint: ${endpoint}, project: ${projectId} `,
+    {
+      rateLimitReset: Math.ceil(waitMs / 1000),
+    },
+  );
 }
 
 /** code "Success" on a 400 is what Iterable really says. */

@@ -67,7 +67,9 @@ export function createUsers(type: IterableProjectType): Users {
       if (userId === undefined) return fail('invalid', 'email', email!);
       const known = byUserId.get(userId);
       if (known) return { profile: known };
-      return create && !updateExistingOnly ? { profile: add({ userId, email }) } : fail('notFound', 'userId', userId);
+      return create && !updateExistingOnly
+        ? { profile: add({ userId, email }) }
+        : fail('notFound', 'userId', userId);
     }
     const ofEmail = email === undefined ? undefined : byEmail.get(email);
     const ofUserId = userId === undefined ? undefined : byUserId.get(userId);

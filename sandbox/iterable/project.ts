@@ -52,7 +52,10 @@ export interface IterableProject {
   setMember(list: SandboxList, profile: Profile, isMember: boolean): void;
   /** Sorted identifiers of who is on a list: the e-mail, or the userId where the project is keyed by it. */
   membersOf(name: string): string[];
-  limits: Record<'getUsers' | 'size' | 'previewUsers' | 'listLists' | 'write', ReturnType<typeof createRateLimit>>;
+  limits: Record<
+    'getUsers' | 'size' | 'previewUsers' | 'listLists' | 'write',
+    ReturnType<typeof createRateLimit>
+  >;
 }
 
 let nextProjectId = 10_000;

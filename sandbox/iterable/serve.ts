@@ -25,7 +25,9 @@ export async function serveIterable(
         context.calls.complain('the key is in the query string');
       }
       const given = request.headers['api-key'] ?? request.headers.api_key;
-      const project = context.projects.find((one) => one.dataCenter === dataCenter && one.keys.has(String(given)));
+      const project = context.projects.find(
+        (one) => one.dataCenter === dataCenter && one.keys.has(String(given)),
+      );
       const key = project?.keys.get(String(given));
       const params = { ip: '127.0.0.1', endpoint: request.path };
       if (!project || !key) return refuse(401, 'BadApiKey', 'Invalid API key', params);
@@ -48,7 +50,10 @@ function route(context: IterableContext, request: SandboxRequest): Route {
   const { clock, calls } = context;
   const { method, path, query } = request;
   const listId = Number(query.get('listId') ?? path.split('/')[3]);
-  const read = (name: 'getUsers' | 'size' | 'previewUsers', show: (project: IterableProject) => SandboxReply): Route => ({
+  const read = (
+    name: 'getUsers' | 'size' | 'previewUsers',
+    show: (project: IterableProject) => SandboxReply,
+  ): Route => ({
     name,
     isWrite: false,
     details: { listId },
@@ -69,7 +74,9 @@ function route(context: IterableContext, request: SandboxRequest): Route {
         const waitMs = project.limits.listLists.take();
         if (waitMs > 0) return tooMany(path, project.id, waitMs);
         const lists = [...project.lists.values()].reverse();
-        return ok({ lists: lists.map(({ id, name, createdAt, listType }) => ({ id, name, createdAt, listType })) });
+        return ok({
+          lists: lists.map(({ id, name, createdAt, listType }) => ({ id, name, createdAt, listType })),
+        });
       },
     };
   }

@@ -43,7 +43,8 @@ export function updateList(
 ): SandboxReply {
   const endpoint = `/api/lists/${action}`;
   if (request.bytes > MAX_BODY_BYTES) return refuse(413, 'BatchTooLarge', 'Request body too large');
-  if (!update) return refuse(400, 'BadJsonBody', `[${endpoint}] Invalid JSON body`, { obj: 'error.expected' });
+  if (!update)
+    return refuse(400, 'BadJsonBody', `[${endpoint}] Invalid JSON body`, { obj: 'error.expected' });
   const waitMs = project.limits.write.take();
   if (waitMs > 0) return tooMany(endpoint, project.id, waitMs);
   const list = project.lists.get(update.listId);
@@ -104,7 +105,8 @@ function checkManners(action: string, update: ListUpdate, listType: string, call
   const seen = new Set<string>();
   for (const { email, userId, dataFields } of update.subscribers) {
     if (dataFields !== undefined) calls.complain(`${action} with dataFields`);
-    if (email !== undefined && email !== email.toLowerCase()) calls.complain(`${action} with an upper-case e-mail`);
+    if (email !== undefined && email !== email.toLowerCase())
+      calls.complain(`${action} with an upper-case e-mail`);
     const name = email ?? `userId ${userId}`;
     if (seen.has(name)) calls.complain(`${action} of one person twice in a batch`);
     seen.add(name);

@@ -28,16 +28,25 @@ export async function serveMixpanel(
   });
   await serveOperation(context, request, response, {
     name: request.path === '/api/app/me' ? 'mixpanel.me' : `mixpanel.${name}`,
-    details: name === 'engage' ? { page, ...(cohortId === undefined ? {} : { cohortId: String(cohortId) }) } : {},
+    details:
+      name === 'engage' ? { page, ...(cohortId === undefined ? {} : { cohortId: String(cohortId) }) } : {},
     answer() {
       const account = readAccount(request);
       const owner = context.projects.find((project) => {
         const known = project.accounts.get(account.username);
-        return project.region === region && known !== undefined && known.secret === account.secret && !known.isRevoked;
+        return (
+          project.region === region &&
+          known !== undefined &&
+          known.secret === account.secret &&
+          !known.isRevoked
+        );
       });
       if (!owner) return refuse(401, 'Unable to authenticate request');
       if (request.path === '/api/app/me') {
-        return { status: 200, body: { status: 'ok', results: { projects: { [owner.id]: { id: Number(owner.id) } } } } };
+        return {
+          status: 200,
+          body: { status: 'ok', results: { projects: { [owner.id]: { id: Number(owner.id) } } } },
+        };
       }
       if (name === 'unknown') return refuse(400, 'Invalid API endpoint');
       const projectId = params.get('project_id');
@@ -87,7 +96,8 @@ function engage(
   const { cohortId, page, params, refuse, now } = query;
   const { settings } = project;
   let sessionId = params.get('session_id') ?? undefined;
-  if (page > 0 && sessionId === undefined) return refuse(400, 'must have session_id when requesting page > 0');
+  if (page > 0 && sessionId === undefined)
+    return refuse(400, 'must have session_id when requesting page > 0');
   if (page === 0) {
     const cohort = cohortId === undefined ? undefined : project.cohorts.get(cohortId);
     if (!cohort || cohort.isGroup) return refuse(400, `cohort ${cohortId} not found`);

@@ -71,7 +71,10 @@ export async function createApiToken(
   input: CreateApiTokenInput,
 ): Promise<{ apiToken: ApiTokenRow; secret: string }> {
   if (!hasRole(viewer, input.role)) {
-    throw new CohortSyncError('FORBIDDEN', `A token of role ${viewer.role} cannot make one of role ${input.role}.`);
+    throw new CohortSyncError(
+      'FORBIDDEN',
+      `A token of role ${viewer.role} cannot make one of role ${input.role}.`,
+    );
   }
   const now = sync.clock.now();
   if (input.expiresAt && input.expiresAt <= now) {
@@ -94,7 +97,10 @@ export async function revokeApiToken({ viewer, sync, load }: Context, tokenId: s
   const token = await load.apiToken.load(tokenId);
   if (!token) throw new NotFoundError('API token');
   if (!hasRole(viewer, token.role)) {
-    throw new CohortSyncError('FORBIDDEN', `A token of role ${viewer.role} cannot revoke one of role ${token.role}.`);
+    throw new CohortSyncError(
+      'FORBIDDEN',
+      `A token of role ${viewer.role} cannot revoke one of role ${token.role}.`,
+    );
   }
   const now = sync.clock.now();
   return await sync.db.transaction().execute(async (trx) => {

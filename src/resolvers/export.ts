@@ -1,11 +1,18 @@
 import { countExports, type ExportFilter, listExports } from '../../db/queries/export.ts';
-import type { CohortRow, ExportRow, ExportStatus, IntegrationRow, SyncRunRow, SyncType } from '../../db/tables.ts';
+import type {
+  CohortRow,
+  ExportRow,
+  ExportStatus,
+  IntegrationRow,
+  SyncRunRow,
+  SyncType,
+} from '../../db/tables.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
-import { type ExportDelay, quotaDelay } from '../sync/quota-delay.ts';
 import * as states from '../sync/export-state.ts';
 import { listNameFor } from '../sync/list-name.ts';
 import * as queue from '../sync/queue-run.ts';
+import { type ExportDelay, quotaDelay } from '../sync/quota-delay.ts';
 import { startExport } from '../sync/start-export.ts';
 import { requireCohort } from './cohort.ts';
 import { requireIntegration } from './integration.ts';

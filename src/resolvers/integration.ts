@@ -23,7 +23,10 @@ export async function requireIntegration(ctx: Context, provider: Provider): Prom
   );
 }
 
-export function connectIntegration({ viewer, sync }: Context, input: ConnectIterableInput): Promise<IntegrationRow> {
+export function connectIntegration(
+  { viewer, sync }: Context,
+  input: ConnectIterableInput,
+): Promise<IntegrationRow> {
   return connectIterable(sync, { projectId: viewer.project.id, actor: viewer.tokenName, input });
 }
 

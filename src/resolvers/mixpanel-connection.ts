@@ -1,6 +1,6 @@
+import { listMixpanelCohorts } from '../../db/queries/cohort.ts';
 import { findMixpanel } from '../../db/queries/integration.ts';
 import { countQueriesLastHour } from '../../db/queries/mixpanel-connection.ts';
-import { listMixpanelCohorts } from '../../db/queries/cohort.ts';
 import type { CohortRow, MixpanelConnectionRow } from '../../db/tables.ts';
 import type { Context } from '../context.ts';
 import { CohortSyncError } from '../errors.ts';
@@ -16,7 +16,10 @@ export function readMixpanel({ viewer, sync }: Context): Promise<MixpanelConnect
 export async function requireMixpanel(ctx: Context): Promise<MixpanelConnectionRow> {
   const connection = await readMixpanel(ctx);
   if (connection) return connection;
-  throw new CohortSyncError('MIXPANEL_NOT_CONNECTED', 'Mixpanel is not connected. Connect it with connectMixpanel.');
+  throw new CohortSyncError(
+    'MIXPANEL_NOT_CONNECTED',
+    'Mixpanel is not connected. Connect it with connectMixpanel.',
+  );
 }
 
 export function countQueries({ sync }: Context, connection: MixpanelConnectionRow): Promise<number> {

@@ -11,7 +11,12 @@ export interface PageArgs {
 /** A page in the shape of the Relay cursor connection; totalCount is counted when it is asked for. */
 export interface Connection<Row> {
   edges: { cursor: string; node: Row }[];
-  pageInfo: { hasNextPage: boolean; hasPreviousPage: boolean; startCursor: string | null; endCursor: string | null };
+  pageInfo: {
+    hasNextPage: boolean;
+    hasPreviousPage: boolean;
+    startCursor: string | null;
+    endCursor: string | null;
+  };
   totalCount: () => Promise<number>;
 }
 

@@ -49,7 +49,10 @@ export async function createProject(
   input: { name: string },
 ): Promise<{ project: ProjectRow; apiToken: ApiTokenRow; secret: string }> {
   if (!viewer.project.isFirst) {
-    throw new CohortSyncError('FORBIDDEN', 'Only OWNERs of the first project of a deployment can make projects.');
+    throw new CohortSyncError(
+      'FORBIDDEN',
+      'Only OWNERs of the first project of a deployment can make projects.',
+    );
   }
   const now = sync.clock.now();
   const secret = generateSecret();

@@ -6,7 +6,13 @@ import {
   type RunMemberRow,
 } from '../../db/queries/run-member.ts';
 import { countRuns, listRuns } from '../../db/queries/sync-run.ts';
-import type { ExportRow, MemberOutcome, RejectionReason, SyncRunRow, SyncRunStatus } from '../../db/tables.ts';
+import type {
+  ExportRow,
+  MemberOutcome,
+  RejectionReason,
+  SyncRunRow,
+  SyncRunStatus,
+} from '../../db/tables.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import { cancelRun } from '../sync/cancel-run.ts';

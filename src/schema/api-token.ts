@@ -52,21 +52,24 @@ const CreateApiTokenInput = builder.inputType('CreateApiTokenInput', {
   }),
 });
 
-const CreatedApiToken = builder.objectRef<{ apiToken: ApiTokenRow; secret: string }>('CreatedApiToken').implement({
-  description: 'A new token.',
-  fields: (t) => ({
-    apiToken: t.expose('apiToken', { type: ApiToken, description: 'The token.' }),
-    secret: t.exposeString('secret', {
-      description: 'To be sent as Authorization: Bearer <secret>; shown in this answer only.',
+const CreatedApiToken = builder
+  .objectRef<{ apiToken: ApiTokenRow; secret: string }>('CreatedApiToken')
+  .implement({
+    description: 'A new token.',
+    fields: (t) => ({
+      apiToken: t.expose('apiToken', { type: ApiToken, description: 'The token.' }),
+      secret: t.exposeString('secret', {
+        description: 'To be sent as Authorization: Bearer <secret>; shown in this answer only.',
+      }),
     }),
-  }),
-});
+  });
 
 builder.mutationFields((t) => ({
   createApiToken: t.field({
     type: CreatedApiToken,
     authScopes: CHANGE,
-    description: "A token of at most the caller's own role (FORBIDDEN above it). The secret is shown in this answer only.",
+    description:
+      "A token of at most the caller's own role (FORBIDDEN above it). The secret is shown in this answer only.",
     args: { input: t.arg({ type: CreateApiTokenInput, required: true, description: 'The token.' }) },
     resolve: (_root, { input }, ctx) => createApiToken(ctx, input),
   }),

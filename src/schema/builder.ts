@@ -66,12 +66,16 @@ export const builder = new SchemaBuilder<{
     },
     nodesQueryOptions: false,
     nodesOnConnection: false,
-    idFieldOptions: { description: 'Global and opaque; good for node(id) and wherever an id of this type is asked for.' },
+    idFieldOptions: {
+      description: 'Global and opaque; good for node(id) and wherever an id of this type is asked for.',
+    },
     pageInfoTypeOptions: { description: 'Where a page stands in its list (Relay cursor connections).' },
     hasNextPageFieldOptions: { description: 'Whether there are rows after this page.' },
     hasPreviousPageFieldOptions: { description: 'Always false: lists are paged forwards.' },
     startCursorFieldOptions: { description: 'The cursor of the first row of the page.' },
-    endCursorFieldOptions: { description: 'The cursor of the last row of the page; after: it gives the next page.' },
+    endCursorFieldOptions: {
+      description: 'The cursor of the last row of the page; after: it gives the next page.',
+    },
     edgesFieldOptions: { description: 'The rows of the page.', nullable: { list: false, items: false } },
     nodeFieldOptions: { description: 'The row.', nullable: false },
     cursorFieldOptions: { description: 'Opaque; after: it gives what comes after this row.' },

@@ -11,9 +11,14 @@ builder.node(Cohort, {
   id: { resolve: (cohort) => cohort.id },
   fields: (t) => ({
     source: t.expose('source', { type: CohortSource, description: 'Where its people come from.' }),
-    externalId: t.exposeString('external_id', { description: "The cohort's id in Mixpanel, or our own for a file." }),
+    externalId: t.exposeString('external_id', {
+      description: "The cohort's id in Mixpanel, or our own for a file.",
+    }),
     name: t.exposeString('name', { description: 'As the source calls it now.' }),
-    description: t.exposeString('description', { nullable: true, description: 'As the source describes it.' }),
+    description: t.exposeString('description', {
+      nullable: true,
+      description: 'As the source describes it.',
+    }),
     memberCount: t.exposeInt('member_count', {
       nullable: true,
       description: 'As last reported by the source; approximate.',
@@ -21,13 +26,18 @@ builder.node(Cohort, {
     exportable: t.exposeBoolean('exportable', {
       description: 'False for what Mixpanel cannot export (group cohorts).',
     }),
-    refreshedAt: t.expose('refreshed_at', { type: 'DateTime', description: 'When the source last told of it.' }),
+    refreshedAt: t.expose('refreshed_at', {
+      type: 'DateTime',
+      description: 'When the source last told of it.',
+    }),
     present: t.exposeBoolean('present', { description: 'False once the source no longer lists it.' }),
     export: t.field({
       type: Export,
       nullable: true,
       description: 'Its export to this provider; null before the first startSync.',
-      args: { provider: t.arg({ type: Provider, required: true, defaultValue: 'ITERABLE', description: 'Which.' }) },
+      args: {
+        provider: t.arg({ type: Provider, required: true, defaultValue: 'ITERABLE', description: 'Which.' }),
+      },
       resolve: (cohort, { provider }, ctx) => ctx.load.exportOfCohort[provider].load(cohort.id),
     }),
   }),

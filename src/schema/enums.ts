@@ -51,7 +51,9 @@ export const UserIdFallback = builder.enumType('UserIdFallback', {
     'What becomes the Iterable userId of a member without $iterable_user_id, in projects on original ID merge.',
   values: {
     NONE: { description: 'Nothing: no userId in Iterable is overwritten.' },
-    DISTINCT_ID: { description: "The distinct_id, as Mixpanel's own sync does, unless it begins with $device:." },
+    DISTINCT_ID: {
+      description: "The distinct_id, as Mixpanel's own sync does, unless it begins with $device:.",
+    },
   },
 });
 
@@ -153,7 +155,9 @@ export const RejectionReason = builder.enumType('RejectionReason', {
     INVALID_EMAIL: { description: 'The e-mail is malformed.' },
     MISSING_USER_ID: { description: 'No userId, and the Iterable project needs one.' },
     INVALID_USER_ID: { description: 'The userId is longer than 52 characters or not printable ASCII.' },
-    DUPLICATE_IDENTITY: { description: 'Another member with a smaller distinct_id has the same identity in Iterable.' },
+    DUPLICATE_IDENTITY: {
+      description: 'Another member with a smaller distinct_id has the same identity in Iterable.',
+    },
     ITERABLE_INVALID: { description: 'Iterable calls the e-mail or userId invalid.' },
     ITERABLE_NOT_FOUND: { description: 'Iterable does not know the user.' },
     ITERABLE_FORGOTTEN: { description: 'The user was erased in Iterable (GDPR) and cannot come back.' },
@@ -167,11 +171,15 @@ export const SyncErrorCode = builder.enumType('SyncErrorCode', {
   description: 'Why a run failed.',
   values: {
     SOURCE_UNAVAILABLE: { description: 'The cohort could not be read in time.' },
-    SOURCE_UNAUTHORIZED: { description: 'Mixpanel refused the service account, or its plan has no Query API.' },
+    SOURCE_UNAUTHORIZED: {
+      description: 'Mixpanel refused the service account, or its plan has no Query API.',
+    },
     SOURCE_INCOMPLETE: { description: 'The cohort could not be read whole; nothing was changed.' },
     SOURCE_QUOTA_EXHAUSTED: { description: "Mixpanel's query quota is used up, by others too." },
     COHORT_NOT_FOUND: { description: 'Mixpanel does not have the cohort any more.' },
-    NO_MEMBER_HAS_IDENTITY: { description: 'Nobody in the cohort can be known in Iterable; nothing was changed.' },
+    NO_MEMBER_HAS_IDENTITY: {
+      description: 'Nobody in the cohort can be known in Iterable; nothing was changed.',
+    },
     DESTINATION_UNAVAILABLE: { description: 'Iterable could not be reached in time, or refused a request.' },
     DESTINATION_UNAUTHORIZED: { description: 'Iterable refused the key; the integration needs attention.' },
     DESTINATION_LIST_GONE: { description: 'The list was deleted while the run wrote to it.' },
@@ -185,7 +193,9 @@ builder.enumType('ErrorCode', {
   values: {
     UNAUTHENTICATED: { description: 'No valid token was sent.' },
     FORBIDDEN: { description: "The token's role may not do this." },
-    BAD_USER_INPUT: { description: 'The document or its input is wrong; extensions.issues lists path and message.' },
+    BAD_USER_INPUT: {
+      description: 'The document or its input is wrong; extensions.issues lists path and message.',
+    },
     NOT_FOUND: { description: 'The project has no object with this id.' },
     RATE_LIMITED: { description: 'Too soon; extensions.retryAfterSeconds says when.' },
     QUERY_TOO_COMPLEX: { description: 'The operation asks for too much at once.' },

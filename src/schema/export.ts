@@ -20,15 +20,17 @@ import { readExportId, readId } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
 import { Cohort, Export, ExportConnection, Integration, SyncRun, SyncRunConnection } from './refs.ts';
 
-const ExportDelay = builder.objectRef<{ reason: string; achievableIntervalMinutes: number }>('ExportDelay').implement({
-  description: 'Why runs come later than asked.',
-  fields: (t) => ({
-    reason: t.exposeString('reason', { description: 'For people.' }),
-    achievableIntervalMinutes: t.exposeFloat('achievableIntervalMinutes', {
-      description: 'Minutes from one run to the next that can be had.',
+const ExportDelay = builder
+  .objectRef<{ reason: string; achievableIntervalMinutes: number }>('ExportDelay')
+  .implement({
+    description: 'Why runs come later than asked.',
+    fields: (t) => ({
+      reason: t.exposeString('reason', { description: 'For people.' }),
+      achievableIntervalMinutes: t.exposeFloat('achievableIntervalMinutes', {
+        description: 'Minutes from one run to the next that can be had.',
+      }),
     }),
-  }),
-});
+  });
 
 builder.node(Export, {
   description: 'A cohort on its way to a list: what is exported where, how often, and how it stands.',
@@ -44,7 +46,10 @@ builder.node(Export, {
       description: 'Where to.',
       resolve: (exported, _args, ctx) => readIntegrationOf(ctx, exported),
     }),
-    syncType: t.expose('sync_type', { type: SyncType, description: 'How often; the newest startSync decides.' }),
+    syncType: t.expose('sync_type', {
+      type: SyncType,
+      description: 'How often; the newest startSync decides.',
+    }),
     status: t.expose('status', { type: ExportStatus, description: 'Whether it goes on.' }),
     listName: t.exposeString('list_name', { description: 'mixpanel_<Cohort Name>_<Cohort ID>' }),
     listId: t.exposeString('list_id', {
@@ -59,7 +64,8 @@ builder.node(Export, {
     nextRunAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When the next run is due. Null unless dynamic, active and connected; null for FILE cohorts too.',
+      description:
+        'When the next run is due. Null unless dynamic, active and connected; null for FILE cohorts too.',
       resolve: (exported, _args, ctx) => readNextRunAt(ctx, exported),
     }),
     intervalMinutes: t.float({
@@ -73,7 +79,10 @@ builder.node(Export, {
       description: "Set when runs come later than asked, for example for Mixpanel's query quota.",
       resolve: (exported, _args, ctx) => readDelay(ctx, exported),
     }),
-    createdAt: t.expose('created_at', { type: 'DateTime', description: 'When it began; its grid counts from here.' }),
+    createdAt: t.expose('created_at', {
+      type: 'DateTime',
+      description: 'When it began; its grid counts from here.',
+    }),
     lastRun: t.field({
       type: SyncRun,
       nullable: true,
@@ -130,7 +139,9 @@ builder.mutationFields((t) => ({
     authScopes: CHANGE,
     description:
       'Exports a cohort: makes its export active with this type and queues a run, which is returned. The newest call decides the type. SYNC_ALREADY_RUNNING with extensions.runId; INVALID_STATE for group and vanished cohorts, or when another export writes to the list.',
-    args: { input: t.arg({ type: StartSyncInput, required: true, description: 'What, where to, how often.' }) },
+    args: {
+      input: t.arg({ type: StartSyncInput, required: true, description: 'What, where to, how often.' }),
+    },
     resolve: (_root, { input }, ctx) =>
       startSync(ctx, { ...input, cohortId: readId('Cohort', 'cohort', input.cohortId) }),
   }),
@@ -144,7 +155,8 @@ builder.mutationFields((t) => ({
   pauseExport: t.field({
     type: Export,
     authScopes: CHANGE,
-    description: 'Starts no further runs; the one that is going goes on. INVALID_STATE for completed and stopped ones.',
+    description:
+      'Starts no further runs; the one that is going goes on. INVALID_STATE for completed and stopped ones.',
     args: { exportId: t.arg.id(exportIdArg) },
     resolve: (_root, { exportId }, ctx) => pauseExport(ctx, readExportId(exportId)),
   }),

@@ -41,7 +41,10 @@ const NODES: Record<string, (ctx: Context, id: string) => Promise<object | undef
 };
 
 /** A row of the caller's project, marked with its type. Throws NotFoundError. */
-export async function loadNode(ctx: Context, { typename, id }: { typename: string; id: string }): Promise<object> {
+export async function loadNode(
+  ctx: Context,
+  { typename, id }: { typename: string; id: string },
+): Promise<object> {
   const row = Object.hasOwn(NODES, typename) ? await NODES[typename]!(ctx, id) : undefined;
   if (!row) throw new NotFoundError('object');
   return { ...row, __typename: typename };

@@ -20,7 +20,8 @@ const RemovalGuard = builder.objectRef<{ maxShare: number; minRemovals: number }
 });
 
 builder.node(Integration, {
-  description: 'A provider that cohorts are exported to, connected or not. There is one of each provider in a project.',
+  description:
+    'A provider that cohorts are exported to, connected or not. There is one of each provider in a project.',
   id: { resolve: (integration) => integration.id },
   fields: (t) => ({
     provider: t.expose('provider', { type: Provider, description: 'Which.' }),
@@ -29,7 +30,11 @@ builder.node(Integration, {
       nullable: true,
       description: 'Why it needs attention; null otherwise.',
     }),
-    dataCenter: t.expose('data_center', { type: DataCenter, nullable: true, description: 'Where the key works.' }),
+    dataCenter: t.expose('data_center', {
+      type: DataCenter,
+      nullable: true,
+      description: 'Where the key works.',
+    }),
     projectType: t.expose('project_type', {
       type: IterableProjectType,
       nullable: true,
@@ -151,9 +156,14 @@ builder.mutationFields((t) => ({
     authScopes: CHANGE,
     description:
       'Checks the key against Iterable before it stores anything. Connecting again replaces key and settings. INVALID_CREDENTIALS; INSUFFICIENT_PERMISSIONS for a read-only key; PARTNER_UNAVAILABLE.',
-    args: { input: t.arg({ type: ConnectIntegrationInput, required: true, description: 'What to connect.' }) },
+    args: {
+      input: t.arg({ type: ConnectIntegrationInput, required: true, description: 'What to connect.' }),
+    },
     resolve: (_root, { input }, ctx) =>
-      connectIntegration(ctx, { ...input, removalGuard: input.removalGuard ?? { maxShare: 0.5, minRemovals: 100 } }),
+      connectIntegration(ctx, {
+        ...input,
+        removalGuard: input.removalGuard ?? { maxShare: 0.5, minRemovals: 100 },
+      }),
   }),
   disconnectIntegration: t.field({
     type: Integration,

@@ -16,7 +16,10 @@ builder.node(MixpanelConnection, {
   fields: (t) => ({
     region: t.expose('region', { type: MixpanelRegion, description: 'Where the Mixpanel project lives.' }),
     projectId: t.exposeString('mixpanel_project_id', { description: "Mixpanel's numeric project id." }),
-    idMerge: t.expose('id_merge', { type: IdMerge, description: "The Mixpanel project's identity management." }),
+    idMerge: t.expose('id_merge', {
+      type: IdMerge,
+      description: "The Mixpanel project's identity management.",
+    }),
     status: t.expose('status', { type: IntegrationStatus, description: 'Whether Mixpanel can be read.' }),
     attention: t.exposeString('attention', {
       nullable: true,

@@ -1,6 +1,6 @@
 import type { ArgBuilder } from '@pothos/core';
 import { MAX_PAGE_SIZE } from '../resolvers/page.ts';
-import { builder } from './builder.ts';
+import type { builder } from './builder.ts';
 
 type Types = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer T> ? T : never;
 
@@ -14,7 +14,9 @@ export function pageArgs(arg: ArgBuilder<Types>) {
     }),
     after: arg.string({
       description: 'The cursor after which to begin.',
-      validate: { maxLength: [2000, { message: 'must be a cursor that an earlier page of this list gave.' }] },
+      validate: {
+        maxLength: [2000, { message: 'must be a cursor that an earlier page of this list gave.' }],
+      },
     }),
   };
 }

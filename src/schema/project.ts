@@ -7,7 +7,8 @@ import { ApiToken, Project } from './refs.ts';
 import { nameRule } from './rules.ts';
 
 builder.node(Project, {
-  description: 'A tenant: connections, cohorts, exports and tokens belong to one project and are seen by no other.',
+  description:
+    'A tenant: connections, cohorts, exports and tokens belong to one project and are seen by no other.',
   id: { resolve: (project) => project.id },
   fields: (t) => ({
     name: t.exposeString('name', { description: 'As its owner called it.' }),
@@ -64,4 +65,3 @@ builder.mutationField('createProject', (t) =>
     resolve: (_root, { input }, ctx) => createProject(ctx, input),
   }),
 );
-

@@ -1,3 +1,4 @@
+import type { RunMemberRow } from '../../db/queries/run-member.ts';
 import type {
   ApiTokenRow,
   CohortRow,
@@ -7,7 +8,6 @@ import type {
   ProjectRow,
   SyncRunRow,
 } from '../../db/tables.ts';
-import type { RunMemberRow } from '../../db/queries/run-member.ts';
 import { builder } from './builder.ts';
 
 /** The types that name each other. Rows keep the database's spelling; the fields give the API's. */
@@ -22,17 +22,19 @@ export const RunMember = builder.objectRef<RunMemberRow>('RunMember');
 
 const totalCount = { description: 'How many rows the whole list has.' };
 
-function connectionOf<Ref extends typeof ApiToken | typeof Cohort | typeof Export | typeof SyncRun | typeof RunMember>(
-  type: Ref,
-  noun: string,
-) {
+function connectionOf<
+  Ref extends typeof ApiToken | typeof Cohort | typeof Export | typeof SyncRun | typeof RunMember,
+>(type: Ref, noun: string) {
   return builder.connectionObject(
     {
       type,
       name: `${type.name}Connection`,
       description: `A page of ${noun} (Relay cursor connection).`,
       fields: (t) => ({
-        totalCount: t.int({ ...totalCount, resolve: (page) => (page as { totalCount: () => Promise<number> }).totalCount() }),
+        totalCount: t.int({
+          ...totalCount,
+          resolve: (page) => (page as { totalCount: () => Promise<number> }).totalCount(),
+        }),
       }),
     },
     { name: `${type.name}Edge`, description: `One of a page of ${noun}.` },

@@ -4,7 +4,9 @@ import { z } from 'zod';
 export const nameRule = z
   .string()
   .max(200, { message: 'must have at most 200 characters.' })
-  .refine((name) => name.trim() !== '' && !name.includes('\0'), { message: 'must have 1 to 200 characters, not only blanks.' });
+  .refine((name) => name.trim() !== '' && !name.includes('\0'), {
+    message: 'must have 1 to 200 characters, not only blanks.',
+  });
 
 /** Something that is passed on to a partner as it is. */
 export const credentialRule = z

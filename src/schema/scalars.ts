@@ -24,7 +24,9 @@ builder.scalarType('File', {
   },
   parseValue: (value) => {
     if (typeof (value as Upload | null)?.stream === 'function') return value as Upload;
-    throw new GraphQLError('A File is a part of a multipart request (GraphQL multipart request specification).');
+    throw new GraphQLError(
+      'A File is a part of a multipart request (GraphQL multipart request specification).',
+    );
   },
   parseLiteral: () => {
     throw new GraphQLError('A File is given as a variable of a multipart request.');

@@ -17,9 +17,11 @@ builder.subscriptionFields((t) => ({
   syncRunUpdated: t.field({
     type: SyncRun,
     authScopes: READ,
-    description: 'Every run of the project as it changes (all exports, or one); first the newest one as it is.',
+    description:
+      'Every run of the project as it changes (all exports, or one); first the newest one as it is.',
     args: { exportId: t.arg.id({ description: 'Only runs of this export.' }) },
-    subscribe: (_root, { exportId }, ctx) => watchRuns(ctx, exportId == null ? undefined : readExportId(exportId)),
+    subscribe: (_root, { exportId }, ctx) =>
+      watchRuns(ctx, exportId == null ? undefined : readExportId(exportId)),
     resolve: (run: SyncRunRow) => run,
   }),
   exportUpdated: t.field({
@@ -28,7 +30,8 @@ builder.subscriptionFields((t) => ({
     description:
       'Every export of the project (or one) as it changes, also when its newest run begins or ends; first the one that was asked for, or the newest, as it is.',
     args: { exportId: t.arg.id({ description: 'Only this export.' }) },
-    subscribe: (_root, { exportId }, ctx) => watchExports(ctx, exportId == null ? undefined : readExportId(exportId)),
+    subscribe: (_root, { exportId }, ctx) =>
+      watchExports(ctx, exportId == null ? undefined : readExportId(exportId)),
     resolve: (exported: ExportRow) => exported,
   }),
   integrationUpdated: t.field({

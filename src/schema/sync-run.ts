@@ -23,7 +23,9 @@ const SyncCounts = builder.objectRef<SyncRunRow>('SyncCounts').implement({
     removed: t.exposeInt('removed', { description: 'People who were on the list and left.' }),
     rejected: t.exposeInt('rejected', { description: 'Members who are not on the list; members tells why.' }),
     notProcessed: t.exposeInt('not_processed', { description: 'Members whose turn has not come.' }),
-    pendingRemovals: t.exposeInt('pending_removals', { description: 'People whose removal waits for approval.' }),
+    pendingRemovals: t.exposeInt('pending_removals', {
+      description: 'People whose removal waits for approval.',
+    }),
     requestsSent: t.exposeInt('requests_sent', {
       description: 'Requests to the destination, reads and retries included.',
     }),
@@ -51,7 +53,11 @@ RunMember.implement({
     email: t.exposeString('email', { nullable: true, description: 'In lower case.' }),
     userId: t.exposeString('user_id', { nullable: true, description: 'In Iterable.' }),
     outcome: t.expose('outcome', { type: MemberOutcome, description: 'What the run did.' }),
-    reason: t.expose('reason', { type: RejectionReason, nullable: true, description: 'Why they were rejected.' }),
+    reason: t.expose('reason', {
+      type: RejectionReason,
+      nullable: true,
+      description: 'Why they were rejected.',
+    }),
     detail: t.exposeString('detail', { nullable: true, description: 'More, for people.' }),
     at: t.expose('at', {
       type: 'DateTime',
@@ -83,7 +89,11 @@ builder.node(SyncRun, {
       nullable: true,
       description: 'When a worker took it up, first.',
     }),
-    finishedAt: t.expose('finished_at', { type: 'DateTime', nullable: true, description: 'When it was over.' }),
+    finishedAt: t.expose('finished_at', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was over.',
+    }),
     error: t.field({
       type: SyncError,
       nullable: true,

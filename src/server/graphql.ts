@@ -47,15 +47,23 @@ function multipartPlugin(): Plugin<object, RequestContext> {
   const operations = new WeakMap<Request, MultipartOperation>();
   return {
     onRequestParse({ request, setRequestParser, serverContext }) {
-      if (request.method !== 'POST' || !request.headers.get('content-type')?.startsWith('multipart/form-data')) return;
+      if (
+        request.method !== 'POST' ||
+        !request.headers.get('content-type')?.startsWith('multipart/form-data')
+      )
+        return;
       setRequestParser(async () => {
         // A header that no page of another site can send without being asked first.
-        if (!request.headers.has('graphql-require-preflight') && !request.headers.has('x-graphql-yoga-csrf')) {
+        if (
+          !request.headers.has('graphql-require-preflight') &&
+          !request.headers.has('x-graphql-yoga-csrf')
+        ) {
           serverContext.req.resume();
           throw new BadUserInputError([
             {
               path: ['headers'],
-              message: 'a multipart request needs the header graphql-require-preflight or x-graphql-yoga-csrf.',
+              message:
+                'a multipart request needs the header graphql-require-preflight or x-graphql-yoga-csrf.',
             },
           ]);
         }

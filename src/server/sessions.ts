@@ -16,7 +16,9 @@ export function createSessions(now: () => Date): Sessions {
     open(viewer, expiresAt, close) {
       const closers = byToken.get(viewer.tokenId) ?? new Set();
       byToken.set(viewer.tokenId, closers.add(close));
-      const lifeMs = expiresAt ? Math.max(0, expiresAt.getTime() - now().getTime()) : Number.POSITIVE_INFINITY;
+      const lifeMs = expiresAt
+        ? Math.max(0, expiresAt.getTime() - now().getTime())
+        : Number.POSITIVE_INFINITY;
       const timer = lifeMs <= MAX_TIMEOUT_MS ? setTimeout(close, lifeMs) : undefined;
       timer?.unref();
       return () => {

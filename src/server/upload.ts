@@ -87,7 +87,8 @@ async function receive(request: IncomingMessage, paths: string[]) {
 function parseJson(name: string, text: string | undefined): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text ?? '');
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>;
   } catch {
     // Told below.
   }
@@ -100,11 +101,17 @@ function setAt(params: Record<string, unknown>, path: string, file: Upload): voi
   const last = keys.pop()!;
   let holder: unknown = params;
   for (const key of keys) {
-    holder = typeof holder === 'object' && holder !== null && Object.hasOwn(holder, key)
-      ? (holder as Record<string, unknown>)[key]
-      : undefined;
+    holder =
+      typeof holder === 'object' && holder !== null && Object.hasOwn(holder, key)
+        ? (holder as Record<string, unknown>)[key]
+        : undefined;
   }
-  if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, last) || keys[0] !== 'variables') {
+  if (
+    typeof holder !== 'object' ||
+    holder === null ||
+    !Object.hasOwn(holder, last) ||
+    keys[0] !== 'variables'
+  ) {
     throw malformed('map', `names ${path}, which operations does not hold as null.`);
   }
   (holder as Record<string, unknown>)[last] = file;
@@ -113,4 +120,3 @@ function setAt(params: Record<string, unknown>, path: string, file: Upload): voi
 function malformed(field: string, message: string): BadUserInputError {
   return new BadUserInputError([{ path: [field], message }]);
 }
-

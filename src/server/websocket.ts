@@ -25,10 +25,16 @@ export function serveWebSocket(options: {
   yoga: Yoga;
   sessions: Sessions;
   logger: Logger;
-  findViewer: (authorization: string | undefined) => Promise<{ viewer: Viewer; expiresAt: Date | null } | undefined>;
+  findViewer: (
+    authorization: string | undefined,
+  ) => Promise<{ viewer: Viewer; expiresAt: Date | null } | undefined>;
 }): Sockets {
   const { server, yoga, logger } = options;
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_MESSAGE_BYTES,
+    perMessageDeflate: false,
+  });
   type Connected = Record<PropertyKey, unknown> & { viewer?: Viewer; forget?: () => void };
 
   const service = useServer<Record<string, unknown>, Connected>(
@@ -48,7 +54,10 @@ export function serveWebSocket(options: {
       onDisconnect: (ctx) => ctx.extra.forget?.(),
       onClose: (ctx) => ctx.extra.forget?.(),
       async onSubscribe(ctx, _id, payload) {
-        const request: RequestContext = { req: ctx.extra.request as IncomingMessage, viewer: ctx.extra.viewer! };
+        const request: RequestContext = {
+          req: ctx.extra.request as IncomingMessage,
+          viewer: ctx.extra.viewer!,
+        };
         const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
           ...request,
           params: payload,

@@ -11,7 +11,13 @@ export interface BatchMember {
 /** How a batch stands in the journal: JSON rows, shorter than objects and read by nobody else. */
 export function encodeMembers(members: BatchMember[]): string {
   return JSON.stringify(
-    members.map(({ key, distinctId, email, userId, onList }) => [key, distinctId, email, userId, onList ? 1 : 0]),
+    members.map(({ key, distinctId, email, userId, onList }) => [
+      key,
+      distinctId,
+      email,
+      userId,
+      onList ? 1 : 0,
+    ]),
   );
 }
 

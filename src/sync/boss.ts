@@ -1,5 +1,5 @@
-import type { Logger } from 'pino';
 import { fromKysely, PgBoss } from 'pg-boss';
+import type { Logger } from 'pino';
 import type { JobQueue } from './job-queue.ts';
 
 export const RUN_QUEUE = 'sync-run';
@@ -20,7 +20,11 @@ export interface Boss {
 }
 
 /** Starts pg-boss on the database, and makes the queue. Safe for many processes at once. */
-export async function startBoss(options: { databaseUrl: string; logger: Logger; supervise: boolean }): Promise<Boss> {
+export async function startBoss(options: {
+  databaseUrl: string;
+  logger: Logger;
+  supervise: boolean;
+}): Promise<Boss> {
   const { logger } = options;
   const boss = new PgBoss({
     connectionString: options.databaseUrl,

@@ -87,7 +87,9 @@ export function createMemberCollector(rules: IdentityRules, expectedPeople: numb
           const buffer = await records.read(partition);
           const offsets = offsetsOf(buffer);
           const kept =
-            repeated.size === 0 ? offsets : offsets.filter((at) => !repeated.has(readRecord.order(buffer, at)));
+            repeated.size === 0
+              ? offsets
+              : offsets.filter((at) => !repeated.has(readRecord.order(buffer, at)));
           return { buffer, offsets: kept };
         },
         close,
@@ -117,7 +119,10 @@ function toRecord(member: SourceMember, order: number, rules: IdentityRules): Me
 }
 
 /** Changes when the profile would have to be written again though the person stays the same; 0 for nothing to write. */
-export function sentFingerprintOf(projectType: IterableProjectType, userId: string | null | undefined): number {
+export function sentFingerprintOf(
+  projectType: IterableProjectType,
+  userId: string | null | undefined,
+): number {
   return projectType === 'EMAIL' && userId != null ? fingerprint(userId) : 0;
 }
 

@@ -1,5 +1,11 @@
 import { setListCompared } from '../../db/queries/export-list.ts';
-import { endStays, listLeftSince, loadListedMembers, loadStays, recordArrivals } from '../../db/queries/list-member.ts';
+import {
+  endStays,
+  listLeftSince,
+  loadListedMembers,
+  loadStays,
+  recordArrivals,
+} from '../../db/queries/list-member.ts';
 import type { IterableProjectType } from '../../db/tables.ts';
 import { partitionsFor } from './collect-members.ts';
 import { hashKey } from './hash.ts';
@@ -25,7 +31,8 @@ export async function compareList(execution: RunExecution): Promise<void> {
   const partitions = partitionsFor(scope.export.list_size);
   const real = await readList(execution, projectType, partitions, projectType !== 'EMAIL');
   // In hybrid projects a line is the userId or the e-mail: whoever was sent by e-mail may show by a userId of their own.
-  const byEmail = projectType === 'HYBRID' ? await readList(execution, projectType, partitions, false) : undefined;
+  const byEmail =
+    projectType === 'HYBRID' ? await readList(execution, projectType, partitions, false) : undefined;
   let missing = 0;
   let foreign = 0;
   try {
@@ -65,7 +72,9 @@ export async function compareList(execution: RunExecution): Promise<void> {
       await setListCompared(trx, exportId, now);
 
       async function findByUserId(lines: Map<string, ListLine>): Promise<Set<string>> {
-        const keys = [...lines.values()].map((line) => hashKey(identityKey('USER_ID', { userId: line.text, email: null })));
+        const keys = [...lines.values()].map((line) =>
+          hashKey(identityKey('USER_ID', { userId: line.text, email: null })),
+        );
         const known = await loadListedMembers(trx, exportId, keys);
         return new Set(known.flatMap((member) => member.userId ?? []));
       }
@@ -104,7 +113,10 @@ async function readList(
   return await destination.request('listRead', async (client) => {
     const spill = createSpill(partitions);
     try {
-      for await (const lines of client.getUsers(scope.export.list_id!, { preferUserId, signal: reporter.halt })) {
+      for await (const lines of client.getUsers(scope.export.list_id!, {
+        preferUserId,
+        signal: reporter.halt,
+      })) {
         for (const line of lines) addLine(spill, projectType, line);
         if (spill.isFull()) await spill.flush();
       }

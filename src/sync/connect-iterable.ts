@@ -3,7 +3,12 @@ import type { DataCenter, IntegrationRow, IterableProjectType, UserIdFallback } 
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
 import { createIterableClient, type IterableClient } from './iterable/client.ts';
-import { InvalidListError, IterableError, UnauthorizedError, UnexpectedAnswerError } from './iterable/errors.ts';
+import {
+  InvalidListError,
+  IterableError,
+  UnauthorizedError,
+  UnexpectedAnswerError,
+} from './iterable/errors.ts';
 import { withRetries } from './retry.ts';
 
 /** What calls to a partner inside a mutation may take. */
@@ -55,7 +60,8 @@ export async function connectIterable(
 
 async function checkKey(client: IterableClient): Promise<void> {
   const deadline = AbortSignal.timeout(MUTATION_BUDGET_MS);
-  const once = <T>(send: () => Promise<T>) => withRetries(send, { budgetMs: MUTATION_BUDGET_MS, signal: deadline });
+  const once = <T>(send: () => Promise<T>) =>
+    withRetries(send, { budgetMs: MUTATION_BUDGET_MS, signal: deadline });
   try {
     await once(() => client.listLists({ signal: deadline }));
   } catch (error) {
@@ -85,12 +91,18 @@ function toPublicError(
 ): unknown {
   if (error instanceof UnauthorizedError) return new CohortSyncError(refusal, advice, { cause: error });
   if (error instanceof IterableError) {
-    return new CohortSyncError('PARTNER_UNAVAILABLE', `${error.message} Try again in a moment.`, { cause: error });
-  }
-  if (error instanceof Error && error.name === 'TimeoutError') {
-    return new CohortSyncError('PARTNER_UNAVAILABLE', 'Iterable did not answer in time. Try again in a moment.', {
+    return new CohortSyncError('PARTNER_UNAVAILABLE', `${error.message} Try again in a moment.`, {
       cause: error,
     });
+  }
+  if (error instanceof Error && error.name === 'TimeoutError') {
+    return new CohortSyncError(
+      'PARTNER_UNAVAILABLE',
+      'Iterable did not answer in time. Try again in a moment.',
+      {
+        cause: error,
+      },
+    );
   }
   return error;
 }

@@ -79,7 +79,9 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, number: number): 
     const settled = await settleAddition(db, context, number, answer);
     if (settled) reporter.add(settled.counts);
     if (settled?.refusedOnList) {
-      reporter.notice('Iterable refused the changed userId of some people; they stay on the list with the old one.');
+      reporter.notice(
+        'Iterable refused the changed userId of some people; they stay on the list with the old one.',
+      );
     }
   } else {
     const settled = await settleRemoval(db, context, number, answer);

@@ -75,10 +75,14 @@ export function createDestination(options: DestinationOptions): Destination {
 /** What the run's user is told; errors that the run can deal with pass unchanged. */
 function toRunFailure(error: unknown): unknown {
   if (error instanceof UnauthorizedError) {
-    return new RunFailure('DESTINATION_UNAUTHORIZED', `${error.message} Connect Iterable again with a working key.`, {
-      retryable: false,
-      cause: error,
-    });
+    return new RunFailure(
+      'DESTINATION_UNAUTHORIZED',
+      `${error.message} Connect Iterable again with a working key.`,
+      {
+        retryable: false,
+        cause: error,
+      },
+    );
   }
   if (error instanceof IterableError && error.retryable) {
     return new RunFailure(

@@ -8,7 +8,10 @@ import type { SyncDeps } from './deps.ts';
  * Forgets the key and stops the exports: queued runs are cancelled, a running one ends between two batches. Lists in
  * Iterable stay as they are. Disconnected already: nothing happens.
  */
-export async function disconnectIterable(deps: SyncDeps, integration: IntegrationRow): Promise<IntegrationRow> {
+export async function disconnectIterable(
+  deps: SyncDeps,
+  integration: IntegrationRow,
+): Promise<IntegrationRow> {
   return await deps.db.transaction().execute(async (trx) => {
     const cleared = await clearIntegration(trx, integration.id);
     for (const exportId of await stopExports(trx, integration.id)) {

@@ -8,8 +8,8 @@ import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
 import { deleteBatches, listUnansweredBatches } from '../../db/queries/sync-batch.ts';
 import type { SyncRunRow } from '../../db/tables.ts';
 import { decodeMembers } from './batch-members.ts';
-import type { SyncDeps } from './deps.ts';
 import { isDatabaseError } from './database-error.ts';
+import type { SyncDeps } from './deps.ts';
 import { queueRun } from './queue-run.ts';
 import { RunCancelled, RunFailure, RunHandedOver, type RunPostponed } from './run-outcome.ts';
 import type { RunReporter } from './run-reporter.ts';
@@ -38,7 +38,8 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
       await recordUnanswered(trx, run, now, integration.project_type ?? 'EMAIL');
     }
     await deleteBatches(trx, run.id);
-    const wasChanged = (reporter.current.added ?? 0) + (reporter.current.removed ?? 0) > 0 || reason !== undefined;
+    const wasChanged =
+      (reporter.current.added ?? 0) + (reporter.current.removed ?? 0) > 0 || reason !== undefined;
     const { followUp } = await closeExportRun(trx, run.export_id, {
       ...(wasChanged || run.attempt > 1 ? { listSize: await countListed(trx, run.export_id) } : {}),
     });
@@ -54,18 +55,24 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
     if (outcome.error?.code === 'SOURCE_UNAUTHORIZED') {
       await setMixpanelAttention(trx, run.project_id, outcome.error.message);
     }
-    if (followUp) await queueRun({ ...deps, db: trx }, { exportId: run.export_id, projectId: run.project_id, trigger: 'PUSH' });
+    if (followUp)
+      await queueRun(
+        { ...deps, db: trx },
+        { exportId: run.export_id, projectId: run.project_id, trigger: 'PUSH' },
+      );
     return outcome;
   });
   const fields = { status: end.status, ...reporter.current, ...(end.error ? { error: end.error } : {}) };
-  if (end.error?.code === 'INTERNAL') logger.error({ ...fields, err: reason }, 'run failed by a fault of ours');
+  if (end.error?.code === 'INTERNAL')
+    logger.error({ ...fields, err: reason }, 'run failed by a fault of ours');
   else logger.info(fields, 'run ended');
 }
 
 /** Gives the run back to the queue until it can go on. */
 export async function postponeRun(deps: SyncDeps, ending: EndingRun, reason: RunPostponed): Promise<void> {
   await deps.db.transaction().execute(async (trx) => {
-    if (!(await parkRun(trx, ending.reporter.attempt))) throw new RunHandedOver('Another worker has taken the run up.');
+    if (!(await parkRun(trx, ending.reporter.attempt)))
+      throw new RunHandedOver('Another worker has taken the run up.');
     await deps.jobs.addRun(trx, ending.run.id, { delayMs: reason.retryAfterMs });
   });
   ending.logger.info({ retryAfterMs: reason.retryAfterMs, reason: reason.message }, 'run postponed');

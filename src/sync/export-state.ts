@@ -46,11 +46,16 @@ export async function resumeExport(deps: SyncDeps, exported: ExportRow): Promise
  * Ends an export: its run is cancelled first and waited for. EMPTY queues a run that removes everybody; DELETE deletes
  * the list before it returns, and throws InvalidStateError with nothing changed when Iterable says that it is in use.
  */
-export async function stopExport(deps: SyncDeps, exported: ExportRow, action: ListAction): Promise<ExportRow> {
+export async function stopExport(
+  deps: SyncDeps,
+  exported: ExportRow,
+  action: ListAction,
+): Promise<ExportRow> {
   const scope = await loadRunScope(deps.db, exported.id);
   if (action !== 'KEEP') requireConnected(scope);
   await endActiveRun(deps, exported.id);
-  if (action === 'DELETE' && scope.export.list_id !== null) await deleteList(deps, scope, scope.export.list_id);
+  if (action === 'DELETE' && scope.export.list_id !== null)
+    await deleteList(deps, scope, scope.export.list_id);
   return await deps.db.transaction().execute(async (trx) => {
     const current = await lockExport(trx, exported.id);
     if (action === 'DELETE' && current.list_id !== null) {
@@ -77,7 +82,9 @@ async function endActiveRun(deps: SyncDeps, exportId: number): Promise<void> {
     const active = await findActiveRun(deps.db, exportId);
     if (!active) return;
     if (performance.now() > giveUpAt) {
-      throw new InvalidStateError('The run of this export is still finishing its last batch; try again in a moment.');
+      throw new InvalidStateError(
+        'The run of this export is still finishing its last batch; try again in a moment.',
+      );
     }
     if (active.cancel_requested_at === null) await requestCancel(deps.db, active.id, deps.clock.now());
     else await wait(CANCEL_POLL_MS);
@@ -99,9 +106,13 @@ async function deleteList(deps: SyncDeps, { integration }: RunScope, listId: str
       );
     }
     if (error instanceof UnauthorizedError) {
-      throw new CohortSyncError('INSUFFICIENT_PERMISSIONS', `Iterable does not let this key delete lists: ${error.message}`, {
-        cause: error,
-      });
+      throw new CohortSyncError(
+        'INSUFFICIENT_PERMISSIONS',
+        `Iterable does not let this key delete lists: ${error.message}`,
+        {
+          cause: error,
+        },
+      );
     }
     if (error instanceof IterableError) {
       throw new CohortSyncError('PARTNER_UNAVAILABLE', `Iterable did not delete the list: ${error.message}`, {
@@ -123,5 +134,7 @@ function requireConnected({ integration }: RunScope): void {
 
 function notActive(exported: ExportRow, wish: string): InvalidStateError {
   const state = exported.status === 'COMPLETED' ? 'complete' : 'stopped';
-  return new InvalidStateError(`This export is ${state} and cannot be ${wish}. Start it again with startSync.`);
+  return new InvalidStateError(
+    `This export is ${state} and cannot be ${wish}. Start it again with startSync.`,
+  );
 }

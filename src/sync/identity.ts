@@ -1,4 +1,10 @@
-import type { CohortSource, IdMerge, IterableProjectType, RejectionReason, UserIdFallback } from '../../db/tables.ts';
+import type {
+  CohortSource,
+  IdMerge,
+  IterableProjectType,
+  RejectionReason,
+  UserIdFallback,
+} from '../../db/tables.ts';
 import type { SourceMember } from './sources/source.ts';
 
 /** What decides how a member of this cohort is called in Iterable. */

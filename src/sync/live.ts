@@ -38,7 +38,8 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     url: options.databaseUrl,
     onNotification: hear,
     onConnect: refreshAll,
-    onError: (error) => logger.warn({ err: error }, 'the connection that hears of changes broke; connecting again'),
+    onError: (error) =>
+      logger.warn({ err: error }, 'the connection that hears of changes broke; connecting again'),
   });
 
   function hear(payload: string) {
@@ -81,7 +82,10 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       if (![...topics.keys()].some((topic) => topic.split(':')[1] === projectId)) return;
       const [run] = await findRunsByIds(scope, [id]);
       if (!run) return;
-      publish([`run:${projectId}:${id}`, `run:${projectId}`, `export-runs:${projectId}:${run.export_id}`], run);
+      publish(
+        [`run:${projectId}:${id}`, `run:${projectId}`, `export-runs:${projectId}:${run.export_id}`],
+        run,
+      );
       if (run.finished_at !== null) finish(`run:${projectId}:${id}`);
       // An export shows its last run, so it is news when that begins or ends.
       if (lastStatus.get(id) !== run.status) {

@@ -26,7 +26,10 @@ export function openMemberSource(deps: SyncDeps, { cohort, mixpanel }: RunScope)
     };
   }
   if (!mixpanel || cohort.source_project_id !== mixpanel.mixpanel_project_id) {
-    throw new SourceError('SOURCE_UNAUTHORIZED', "The cohort's Mixpanel project is not connected. Connect Mixpanel.");
+    throw new SourceError(
+      'SOURCE_UNAUTHORIZED',
+      "The cohort's Mixpanel project is not connected. Connect Mixpanel.",
+    );
   }
   if (!cohort.present) {
     throw new SourceError(
@@ -45,7 +48,10 @@ export function openMemberSource(deps: SyncDeps, { cohort, mixpanel }: RunScope)
       const perHour = deps.env.mixpanel.queriesPerHour;
       const query = await reserveQuery(deps.db, mixpanel, { now: deps.clock.now(), perHour });
       if (!query.granted) {
-        throw new RunPostponed(`All ${perHour} queries of the hour to Mixpanel are used up.`, query.retryAfterMs);
+        throw new RunPostponed(
+          `All ${perHour} queries of the hour to Mixpanel are used up.`,
+          query.retryAfterMs,
+        );
       }
     },
   };

@@ -102,7 +102,8 @@ export function planPartition(input: PartitionInput): PartitionPlan {
       plan.stillRejected++;
     } else {
       // A refusal that is tried again stays open until Iterable has answered.
-      if (refused && candidate && refused.fingerprint === rejectionFingerprint(candidate)) rejections.keep(refused);
+      if (refused && candidate && refused.fingerprint === rejectionFingerprint(candidate))
+        rejections.keep(refused);
       plan.additions.push({ ...(candidate ?? person(at)), onList: false });
     }
   }

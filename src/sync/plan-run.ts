@@ -1,6 +1,11 @@
 import type { Db } from '../../db/connect.ts';
 import { countListed, hasListed, loadListedMembers, loadListedRange } from '../../db/queries/list-member.ts';
-import { closeRejections, hasOpenRejections, insertRejections, loadOpenRejections } from '../../db/queries/rejection.ts';
+import {
+  closeRejections,
+  hasOpenRejections,
+  insertRejections,
+  loadOpenRejections,
+} from '../../db/queries/rejection.ts';
 import { deleteBatches, insertBatches, type NewBatch } from '../../db/queries/sync-batch.ts';
 import type { BatchKind } from '../../db/tables.ts';
 import { type BatchMember, encodeMembers } from './batch-members.ts';
@@ -53,7 +58,10 @@ export async function planRun(db: Db, input: PlanInput): Promise<PlannedCounts> 
   await deleteBatches(db, runId);
   for (let partition = 0; partition < partitions; partition++) {
     const range = rangeOf(partition, partitions);
-    const { buffer, offsets } = (await input.members?.read(partition)) ?? { buffer: Buffer.alloc(0), offsets: [] };
+    const { buffer, offsets } = (await input.members?.read(partition)) ?? {
+      buffer: Buffer.alloc(0),
+      offsets: [],
+    };
     const plan = planPartition({
       buffer,
       offsets,

@@ -1,10 +1,10 @@
+import { type ListedCohort, replaceMixpanelCohorts } from '../../db/queries/mixpanel-cohort.ts';
 import {
   reserveQuery,
   setCohortsRefreshed,
   setMixpanelAttention,
   takeDueConnections,
 } from '../../db/queries/mixpanel-connection.ts';
-import { type ListedCohort, replaceMixpanelCohorts } from '../../db/queries/mixpanel-cohort.ts';
 import type { MixpanelConnectionRow } from '../../db/tables.ts';
 import { CohortSyncError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
@@ -28,7 +28,12 @@ export async function refreshCohorts(
   options: { budgetMs: number },
 ): Promise<void> {
   try {
-    const listed = await readCohortList(deps, connection, mixpanelClientOf(deps, connection), options.budgetMs);
+    const listed = await readCohortList(
+      deps,
+      connection,
+      mixpanelClientOf(deps, connection),
+      options.budgetMs,
+    );
     await storeCohortList(deps, connection, listed);
   } catch (error) {
     if (error instanceof CohortSyncError && isAttention(error)) {
@@ -41,12 +46,19 @@ export async function refreshCohorts(
 /** Refreshes every connection whose time has come. Failures are logged. */
 export async function refreshDueCohorts(deps: SyncDeps): Promise<void> {
   const now = deps.clock.now();
-  const due = await takeDueConnections(deps.db, now, new Date(now.getTime() + deps.env.cohortRefreshIntervalMs));
+  const due = await takeDueConnections(
+    deps.db,
+    now,
+    new Date(now.getTime() + deps.env.cohortRefreshIntervalMs),
+  );
   for (const connection of due) {
     try {
       await refreshCohorts(deps, connection, { budgetMs: deps.env.partnerRetryBudgetMs });
     } catch (error) {
-      deps.logger.warn({ err: error, mixpanelConnectionId: connection.id }, 'the cohort list could not be read');
+      deps.logger.warn(
+        { err: error, mixpanelConnectionId: connection.id },
+        'the cohort list could not be read',
+      );
     }
   }
 }
@@ -62,9 +74,12 @@ export async function readCohortList(
     now: deps.clock.now(),
     perHour: deps.env.mixpanel.queriesPerHour,
   });
-  if (!query.granted) throw rateLimited('All queries of the hour to Mixpanel are used up', query.retryAfterMs);
+  if (!query.granted)
+    throw rateLimited('All queries of the hour to Mixpanel are used up', query.retryAfterMs);
   try {
-    const cohorts = await withRetries(() => client.listCohorts({ signal: AbortSignal.timeout(budgetMs) }), { budgetMs });
+    const cohorts = await withRetries(() => client.listCohorts({ signal: AbortSignal.timeout(budgetMs) }), {
+      budgetMs,
+    });
     return cohorts.map((cohort) => ({
       externalId: cohort.id,
       name: cohort.name,
@@ -89,7 +104,12 @@ export async function storeCohortList(
       { projectId: connection.project_id, mixpanelProjectId: connection.mixpanel_project_id, now },
       listed,
     );
-    await setCohortsRefreshed(trx, connection.id, now, new Date(now.getTime() + deps.env.cohortRefreshIntervalMs));
+    await setCohortsRefreshed(
+      trx,
+      connection.id,
+      now,
+      new Date(now.getTime() + deps.env.cohortRefreshIntervalMs),
+    );
   });
 }
 
@@ -112,12 +132,18 @@ function toPublicError(error: unknown): unknown {
     return rateLimited(error.message.replace(/\.$/, ''), error.retryAfterMs ?? 60_000, error);
   }
   if (error instanceof MixpanelError) {
-    return new CohortSyncError('PARTNER_UNAVAILABLE', `${error.message} Try again in a moment.`, { cause: error });
-  }
-  if (error instanceof Error && error.name === 'TimeoutError') {
-    return new CohortSyncError('PARTNER_UNAVAILABLE', 'Mixpanel did not answer in time. Try again in a moment.', {
+    return new CohortSyncError('PARTNER_UNAVAILABLE', `${error.message} Try again in a moment.`, {
       cause: error,
     });
+  }
+  if (error instanceof Error && error.name === 'TimeoutError') {
+    return new CohortSyncError(
+      'PARTNER_UNAVAILABLE',
+      'Mixpanel did not answer in time. Try again in a moment.',
+      {
+        cause: error,
+      },
+    );
   }
   return error;
 }

@@ -7,9 +7,9 @@ import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
 import { sumSettledBatches } from '../../db/queries/sync-batch.ts';
 import type { SyncRunRow } from '../../db/tables.ts';
 import type { CollectedMembers } from './collect-members.ts';
+import { compareList } from './compare-list.ts';
 import { deliverBatches } from './deliver-batches.ts';
 import type { SyncDeps } from './deps.ts';
-import { compareList } from './compare-list.ts';
 import { createDestination, type Destination } from './destination.ts';
 import { ensureList, isListThere } from './destination-list.ts';
 import { endRun, postponeRun } from './end-run.ts';
@@ -50,7 +50,10 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
     stopping,
     onError: (error) => logger.warn({ err: error }, 'could not write the progress of the run'),
   });
-  logger.info({ trigger: run.trigger, attempt: run.attempt }, run.attempt === 1 ? 'run started' : 'run taken up');
+  logger.info(
+    { trigger: run.trigger, attempt: run.attempt },
+    run.attempt === 1 ? 'run started' : 'run taken up',
+  );
   const ending = { run, reporter, logger, integrationId: scope.integration.id };
   try {
     const destination = openDestination(deps, scope, reporter);
@@ -69,7 +72,9 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
 function openDestination(deps: SyncDeps, { integration }: RunScope, reporter: RunReporter): Destination {
   const { iterable, partnerRetryBudgetMs } = deps.env;
   if (integration.api_key === null || integration.data_center === null) {
-    throw new RunFailure('INTEGRATION_DISCONNECTED', 'Iterable is not connected any more.', { retryable: false });
+    throw new RunFailure('INTEGRATION_DISCONNECTED', 'Iterable is not connected any more.', {
+      retryable: false,
+    });
   }
   return createDestination({
     db: deps.db,

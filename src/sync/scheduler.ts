@@ -45,7 +45,9 @@ export function startScheduler(deps: SyncDeps): Scheduler {
   };
   const tasks = [
     schedule('* * * * * *', () => beat('queueing due runs', () => queueDueRuns(deps)), { noOverlap: true }),
-    schedule('* * * * * *', () => beat('refreshing cohorts', () => refreshDueCohorts(deps)), { noOverlap: true }),
+    schedule('* * * * * *', () => beat('refreshing cohorts', () => refreshDueCohorts(deps)), {
+      noOverlap: true,
+    }),
   ];
   return {
     async stop() {

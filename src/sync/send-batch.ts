@@ -1,8 +1,8 @@
 import type { IterableProjectType, RejectionReason } from '../../db/tables.ts';
 import type { BatchMember } from './batch-members.ts';
 import { type Subscriber, toSubscriber } from './identity.ts';
-import { BatchTooLargeError } from './iterable/errors.ts';
 import type { ListUpdateFailure, ListUpdateResult } from './iterable/answers.ts';
+import { BatchTooLargeError } from './iterable/errors.ts';
 
 type Bucket = ListUpdateFailure['bucket'];
 

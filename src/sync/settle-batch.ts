@@ -89,7 +89,11 @@ export function toArrival(projectType: IterableProjectType, member: BatchMember)
   return { ...member, sentFingerprint: sentFingerprintOf(projectType, member.userId) };
 }
 
-async function recordRefusals(db: Db, context: SettleContext, refused: BatchAnswer['refused']): Promise<void> {
+async function recordRefusals(
+  db: Db,
+  context: SettleContext,
+  refused: BatchAnswer['refused'],
+): Promise<void> {
   if (refused.length === 0) return;
   const { runId, exportId, now } = context;
   const retryAt = (reason: RejectionReason) =>

@@ -31,10 +31,13 @@ export async function startExport(
       { exportId: exported.id, projectId: cohort.project_id, trigger: 'MANUAL' },
     );
     if (alreadyActive) throw new SyncAlreadyRunningError(run.id);
-    const listName = exported.list_id === null ? listNameFor(cohort.name, cohort.external_id) : exported.list_name;
+    const listName =
+      exported.list_id === null ? listNameFor(cohort.name, cohort.external_id) : exported.list_name;
     const rival = await findExportByListName(trx, integration.id, exported.id, listName);
     if (rival) {
-      throw new InvalidStateError(`The export of the cohort "${rival.cohortName}" goes to the list ${listName} already.`);
+      throw new InvalidStateError(
+        `The export of the cohort "${rival.cohortName}" goes to the list ${listName} already.`,
+      );
     }
     await updateExport(trx, exported.id, {
       syncType,
@@ -60,9 +63,13 @@ export function firstDueAt(
 
 function requireExportable(cohort: CohortRow): void {
   if (!cohort.exportable) {
-    throw new InvalidStateError('This is a group cohort; Mixpanel cannot export the people of group cohorts.');
+    throw new InvalidStateError(
+      'This is a group cohort; Mixpanel cannot export the people of group cohorts.',
+    );
   }
   if (!cohort.present) {
-    throw new InvalidStateError('Mixpanel no longer lists this cohort; it was deleted, or another project is connected.');
+    throw new InvalidStateError(
+      'Mixpanel no longer lists this cohort; it was deleted, or another project is connected.',
+    );
   }
 }

@@ -18,7 +18,12 @@ export async function startWorker(deps: SyncDeps, boss: PgBoss): Promise<Worker>
   const executing = new Set<Promise<void>>();
   await boss.work<{ runId: string }>(
     RUN_QUEUE,
-    { localConcurrency: RUNS_AT_ONCE, batchSize: 1, pollingIntervalSeconds: 1, notifyPollingIntervalSeconds: 2 },
+    {
+      localConcurrency: RUNS_AT_ONCE,
+      batchSize: 1,
+      pollingIntervalSeconds: 1,
+      notifyPollingIntervalSeconds: 2,
+    },
     async (jobs) => {
       for (const job of jobs) {
         const execution = runSync(deps, job.data.runId, AbortSignal.any([stopping.signal, job.signal]));
@@ -28,7 +33,10 @@ export async function startWorker(deps: SyncDeps, boss: PgBoss): Promise<Worker>
         } catch (error) {
           // The job goes back to the queue, and the run with it.
           if (!(error instanceof RunHandedOver)) {
-            deps.logger.warn({ err: error, runId: job.data.runId }, 'the run was interrupted and will be taken up again');
+            deps.logger.warn(
+              { err: error, runId: job.data.runId },
+              'the run was interrupted and will be taken up again',
+            );
           }
           throw error;
         } finally {

@@ -1,6 +1,13 @@
 import type { z } from 'zod';
 import type { Subscriber } from '../identity.ts';
-import { exchange, failureText, openExchange, type PartnerResponse, quote, retryAfterMs } from '../partner-http.ts';
+import {
+  exchange,
+  failureText,
+  openExchange,
+  type PartnerResponse,
+  quote,
+  retryAfterMs,
+} from '../partner-http.ts';
 import {
   createListAnswer,
   errorAnswer,
@@ -96,7 +103,11 @@ export function createIterableClient(connection: {
       await request('DELETE', `/api/lists/${listId}`, options);
     },
     subscribe(listId, subscribers, options = {}) {
-      return update('/api/lists/subscribe', `{"listId":${listId},"subscribers":${JSON.stringify(subscribers)}}`, options);
+      return update(
+        '/api/lists/subscribe',
+        `{"listId":${listId},"subscribers":${JSON.stringify(subscribers)}}`,
+        options,
+      );
     },
     unsubscribe(listId, subscribers, options = {}) {
       // channelUnsubscribe true would opt people out of everything; its default is disputed.
@@ -123,7 +134,9 @@ export function createIterableClient(connection: {
       } catch (error) {
         signal?.throwIfAborted();
         if (error instanceof IterableError) throw error;
-        throw new UnavailableError(`Iterable: ${failureText(error)} while a list was read.`, { cause: error });
+        throw new UnavailableError(`Iterable: ${failureText(error)} while a list was read.`, {
+          cause: error,
+        });
       }
     },
   };
@@ -172,11 +185,17 @@ function toError(response: PartnerResponse): IterableError {
   if (status === 429) {
     const resetSeconds = Number(answer.params?.rateLimitReset);
     const wait = resetSeconds > 0 ? resetSeconds * 1000 : retryAfterMs(response.headers);
-    return new RateLimitedError(message, { ...options, ...(wait === undefined ? {} : { retryAfterMs: wait }) });
+    return new RateLimitedError(message, {
+      ...options,
+      ...(wait === undefined ? {} : { retryAfterMs: wait }),
+    });
   }
   if (status === 408 || status >= 500) {
     const wait = retryAfterMs(response.headers);
-    return new UnavailableError(message, { ...options, ...(wait === undefined ? {} : { retryAfterMs: wait }) });
+    return new UnavailableError(message, {
+      ...options,
+      ...(wait === undefined ? {} : { retryAfterMs: wait }),
+    });
   }
   if (status === 413 || answer.code === 'BatchTooLarge') return new BatchTooLargeError(message, options);
   if (status === 400 && answer.msg?.includes('invalidListId')) return new InvalidListError(message, options);

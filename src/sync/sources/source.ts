@@ -20,7 +20,10 @@ export interface MemberSource {
    * Resolves when every page was handed over. total is how many different people the source says there are,
    * null when it does not say. Throws SourceError; what was handed over until then is to be thrown away.
    */
-  read(onPage: (page: MemberPage) => Promise<void> | void, signal: AbortSignal): Promise<{ total: number | null }>;
+  read(
+    onPage: (page: MemberPage) => Promise<void> | void,
+    signal: AbortSignal,
+  ): Promise<{ total: number | null }>;
 }
 
 type SourceErrorCode = Extract<

@@ -90,7 +90,9 @@ function countLines(text: string): number {
 }
 
 /** The first character that is no blank, and everything. */
-async function peek(texts: AsyncIterable<string>): Promise<{ first: string | undefined; all: AsyncIterable<string> }> {
+async function peek(
+  texts: AsyncIterable<string>,
+): Promise<{ first: string | undefined; all: AsyncIterable<string> }> {
   const iterator = texts[Symbol.asyncIterator]();
   let read = '';
   let isDone = false;
@@ -129,7 +131,8 @@ async function* parseNdjson(texts: AsyncIterable<string>, faults: Faults): Async
   for await (const text of texts) {
     const lines = (rest + text).split('\n');
     rest = lines.pop() ?? '';
-    if (rest.length > MAX_LINE_BYTES) throw fileError([`line ${line + lines.length + 1}: is longer than 1 MB.`]);
+    if (rest.length > MAX_LINE_BYTES)
+      throw fileError([`line ${line + lines.length + 1}: is longer than 1 MB.`]);
     for (const one of lines) {
       const row = read(one);
       if (row) yield row;
@@ -141,11 +144,20 @@ async function* parseNdjson(texts: AsyncIterable<string>, faults: Faults): Async
 
 async function* parseCsv(texts: AsyncIterable<string>, faults: Faults): AsyncIterable<FileRow> {
   const parser = Readable.from(texts).pipe(
-    parse({ bom: true, info: true, relax_column_count: true, skip_empty_lines: true, max_record_size: MAX_LINE_BYTES }),
+    parse({
+      bom: true,
+      info: true,
+      relax_column_count: true,
+      skip_empty_lines: true,
+      max_record_size: MAX_LINE_BYTES,
+    }),
   );
   let header: string[] | undefined;
   try {
-    for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
+    for await (const { record, info } of parser as AsyncIterable<{
+      record: string[];
+      info: { lines: number };
+    }>) {
       if (!header) {
         header = readHeader(record);
         continue;
@@ -154,7 +166,11 @@ async function* parseCsv(texts: AsyncIterable<string>, faults: Faults): AsyncIte
         faults.add(info.lines, `has ${record.length} columns, the header row has ${header.length}.`);
         continue;
       }
-      const row = toRow(Object.fromEntries(header.map((name, index) => [name, record[index]])), info.lines, faults);
+      const row = toRow(
+        Object.fromEntries(header.map((name, index) => [name, record[index]])),
+        info.lines,
+        faults,
+      );
       if (row) yield row;
     }
   } catch (error) {

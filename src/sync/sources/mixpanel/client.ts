@@ -3,7 +3,7 @@ import { exchange, failureText, type PartnerResponse, quote, retryAfterMs } from
 import type { SourceMember } from '../source.ts';
 import {
   CohortUnknownError,
-  MixpanelError,
+  type MixpanelError,
   MixpanelPlanError,
   MixpanelRateLimitedError,
   MixpanelUnauthorizedError,
@@ -87,7 +87,9 @@ export function createMixpanelClient(connection: {
     try {
       return JSON.parse(response.text) as unknown;
     } catch {
-      throw new MixpanelUnavailableError('Mixpanel answered 200 with something that is not JSON.', { status: 200 });
+      throw new MixpanelUnavailableError('Mixpanel answered 200 with something that is not JSON.', {
+        status: 200,
+      });
     }
   }
 
@@ -135,10 +137,12 @@ function readMembersAnswer(answer: unknown): MembersAnswer {
 
 function readMember(result: unknown): SourceMember {
   const { $distinct_id: id, $properties } = (result ?? {}) as Record<string, unknown>;
-  if (typeof id !== 'string' && typeof id !== 'number') throw unexpected('engage: a $distinct_id is no string');
+  if (typeof id !== 'string' && typeof id !== 'number')
+    throw unexpected('engage: a $distinct_id is no string');
   const properties = ($properties ?? {}) as Record<string, unknown>;
   const email = properties.email;
-  const isAbsent = email === undefined || email === null || (typeof email === 'string' && email.trim() === '');
+  const isAbsent =
+    email === undefined || email === null || (typeof email === 'string' && email.trim() === '');
   return {
     distinctId: String(id),
     email: isAbsent ? properties.$email : email,
@@ -147,7 +151,9 @@ function readMember(result: unknown): SourceMember {
 }
 
 function unexpected(what: string): MixpanelUnexpectedAnswerError {
-  return new MixpanelUnexpectedAnswerError(`Mixpanel answered something else than its documentation says: ${what}.`);
+  return new MixpanelUnexpectedAnswerError(
+    `Mixpanel answered something else than its documentation says: ${what}.`,
+  );
 }
 
 function toError(response: PartnerResponse, path: string, page: number): MixpanelError {
@@ -167,7 +173,8 @@ function toError(response: PartnerResponse, path: string, page: number): Mixpane
   if (/unable to authenticate/i.test(text)) return new MixpanelUnauthorizedError(message, options);
   if (/timeout error/i.test(text)) return new MixpanelUnavailableError(message, options);
   if (status === 400 && page > 0) return new SessionLostError(message, options);
-  if (path === 'engage' && (status === 400 || status === 404)) return new CohortUnknownError(message, options);
+  if (path === 'engage' && (status === 400 || status === 404))
+    return new CohortUnknownError(message, options);
   return new MixpanelUnexpectedAnswerError(message, options);
 }
 

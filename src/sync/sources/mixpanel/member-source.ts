@@ -28,7 +28,13 @@ export function createMixpanelSource(options: {
       const query = async (page: number, sessionId?: string): Promise<MembersAnswer> => {
         try {
           return await withRetries(
-            () => client.queryMembers({ cohortId, page, signal, ...(sessionId === undefined ? {} : { sessionId }) }),
+            () =>
+              client.queryMembers({
+                cohortId,
+                page,
+                signal,
+                ...(sessionId === undefined ? {} : { sessionId }),
+              }),
             { budgetMs: options.retryBudgetMs, signal },
           );
         } catch (error) {
@@ -83,7 +89,8 @@ function toSourceError(error: unknown): unknown {
       options,
     );
   }
-  if (error instanceof MixpanelPlanError) return new SourceError('SOURCE_UNAUTHORIZED', error.message, options);
+  if (error instanceof MixpanelPlanError)
+    return new SourceError('SOURCE_UNAUTHORIZED', error.message, options);
   if (error instanceof MixpanelRateLimitedError) {
     return new SourceError(
       'SOURCE_QUOTA_EXHAUSTED',
