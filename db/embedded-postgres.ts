@@ -39,9 +39,11 @@ interface Binaries {
   pg_ctl: string;
 }
 
-interface Owner {
-  uid?: number;
-  gid?: number;
+/** Runs a program of PostgreSQL's as somebody who is not root. */
+interface Runner {
+  /** Whose the files must be; undefined: the user of this process. */
+  owner: { uid: number; gid: number } | undefined;
+  command(program: string, args: string[]): [string, string[]];
 }
 
 /**
@@ -55,20 +57,22 @@ export async function startEmbeddedPostgres(options: {
 }): Promise<EmbeddedPostgres> {
   const directory = resolve(options.dataDir, 'postgres');
   const binaries = await findBinaries();
-  const owner = await findOwner();
-  await initialise(directory, options.password, binaries, owner);
+  const parent = resolve(directory, '..');
+  await mkdir(parent, { recursive: true });
+  const runner = await createRunner(binaries, parent);
+  await initialise(directory, options.password, binaries, runner);
   const giveUpAt = performance.now() + START_PATIENCE_MS;
   for (;;) {
     const port = await readPort(directory);
     if (port !== undefined) {
       const url = `postgresql://${USER}:${encodeURIComponent(options.password)}@127.0.0.1:${port}/${DATABASE}`;
       const keeper = await joinUsers(url, directory);
-      if (keeper) return { url, stop: createStop(keeper, directory, binaries, owner) };
+      if (keeper) return { url, stop: createStop(keeper, directory, binaries, runner) };
     }
     if (performance.now() > giveUpAt) {
       throw new Error(`PostgreSQL did not start in ${directory}; see server.log there.`);
     }
-    await startServer(directory, binaries, owner);
+    await startServer(directory, binaries, runner);
     await wait(50);
   }
 }
@@ -87,13 +91,39 @@ async function findBinaries(): Promise<Binaries> {
   }
 }
 
-/** PostgreSQL refuses to run as root: then it runs as the system's user postgres, made when it is missing. */
-async function findOwner(): Promise<Owner> {
-  if (process.getuid?.() !== 0) return {};
+/**
+ * PostgreSQL refuses to run as root: then it runs as the system's user postgres, made when it is missing. In a place
+ * that only root may enter (/root, for example) that user keeps the capability to pass through.
+ */
+async function createRunner(binaries: Binaries, parent: string): Promise<Runner> {
+  if (process.getuid?.() !== 0) return { owner: undefined, command: (program, args) => [program, args] };
+  const owner = await findOwner();
+  const become = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups'];
+  const passing = [...become, '--inh-caps=+dac_override', '--ambient-caps=+dac_override'];
+  for (const options of [become, passing]) {
+    const command = (program: string, args: string[]): [string, string[]] => [
+      'setpriv',
+      [...options, '--', program, ...args],
+    ];
+    try {
+      await run(...command('stat', [`${parent}/.`]));
+      await run(...command(binaries.postgres, ['--version']));
+      return { owner, command };
+    } catch {
+      // The next way, then.
+    }
+  }
+  throw new Error(
+    `PostgreSQL does not run as root, and the user postgres cannot reach ${parent}. Choose another DATA_DIR, or set DATABASE_URL.`,
+  );
+}
+
+async function findOwner(): Promise<{ uid: number; gid: number }> {
   const id = async (flag: string) => Number((await run('id', [flag, 'postgres'])).stdout);
   try {
     return { uid: await id('-u'), gid: await id('-g') };
   } catch {
+    // Of several processes that find it missing, one makes it.
     await run('useradd', ['--system', '--user-group', '--no-create-home', 'postgres']).catch(() => undefined);
     return { uid: await id('-u'), gid: await id('-g') };
   }
@@ -104,23 +134,21 @@ async function initialise(
   directory: string,
   password: string,
   binaries: Binaries,
-  owner: Owner,
+  runner: Runner,
 ): Promise<void> {
   if (await exists(join(directory, 'PG_VERSION'))) return;
   const parent = resolve(directory, '..');
-  await mkdir(parent, { recursive: true });
   const draft = join(parent, `.postgres-${randomUUID()}`);
   const passwordFile = `${draft}.password`;
   await mkdir(draft, { mode: 0o700 });
   await writeFile(passwordFile, password, { mode: 0o600 });
-  if (owner.uid !== undefined) {
-    await chown(draft, owner.uid, owner.gid!);
-    await chown(passwordFile, owner.uid, owner.gid!);
+  if (runner.owner) {
+    await chown(draft, runner.owner.uid, runner.owner.gid);
+    await chown(passwordFile, runner.owner.uid, runner.owner.gid);
   }
   try {
     await run(
-      binaries.initdb,
-      [
+      ...runner.command(binaries.initdb, [
         `--pgdata=${draft}`,
         `--username=${USER}`,
         `--pwfile=${passwordFile}`,
@@ -130,14 +158,14 @@ async function initialise(
         '--locale=C.UTF-8',
         '--no-sync',
         ...Object.entries(SETTINGS).flatMap(([name, value]) => ['--set', `${name}=${value}`]),
-      ],
-      { ...owner, cwd: draft, env: cleanEnv() },
+      ]),
+      { cwd: draft, env: cleanEnv() },
     );
     await rename(draft, directory);
   } catch (cause) {
     if (await exists(join(directory, 'PG_VERSION'))) return;
     throw new Error(
-      `PostgreSQL could not be set up in ${directory}. ${owner.uid === undefined ? '' : 'The user postgres must be able to reach it. '}Choose another DATA_DIR, or set DATABASE_URL.`,
+      `PostgreSQL could not be set up in ${directory}. Choose another DATA_DIR, or set DATABASE_URL.`,
       { cause },
     );
   } finally {
@@ -163,12 +191,12 @@ function isAlive(pid: number): boolean {
 }
 
 /** The server itself sees to it that a directory has one server: of several that are started, one stays. */
-async function startServer(directory: string, binaries: Binaries, owner: Owner): Promise<void> {
+async function startServer(directory: string, binaries: Binaries, runner: Runner): Promise<void> {
   const log = await open(join(directory, 'server.log'), 'a');
-  if (owner.uid !== undefined) await log.chown(owner.uid, owner.gid!);
+  if (runner.owner) await log.chown(runner.owner.uid, runner.owner.gid);
   try {
-    const server = spawn(binaries.postgres, ['-D', directory, '-p', String(await findFreePort())], {
-      ...owner,
+    const args = ['-D', directory, '-p', String(await findFreePort())];
+    const server = spawn(...runner.command(binaries.postgres, args), {
       cwd: directory,
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
@@ -233,7 +261,7 @@ function createStop(
   keeper: pg.Client,
   directory: string,
   binaries: Binaries,
-  owner: Owner,
+  runner: Runner,
 ): () => Promise<void> {
   let stopped: Promise<void> | undefined;
   const stop = async () => {
@@ -243,11 +271,8 @@ function createStop(
         USERS_LOCK,
       ]);
       if (!rows[0]!.alone) return;
-      await run(
-        binaries.pg_ctl,
-        ['stop', '-D', directory, '-m', 'fast', '-w', '-t', String(STOP_PATIENCE_SECONDS)],
-        { ...owner, cwd: directory, env: cleanEnv() },
-      );
+      const args = ['stop', '-D', directory, '-m', 'fast', '-w', '-t', String(STOP_PATIENCE_SECONDS)];
+      await run(...runner.command(binaries.pg_ctl, args), { cwd: directory, env: cleanEnv() });
     } catch {
       // The server is gone already, or does not answer: there is nothing to be stopped.
     } finally {

@@ -16,7 +16,11 @@ const fault = z.object({
   times: z.int().optional(),
   delayMs: z.number().optional(),
   reply: z
-    .object({ status: z.int(), body: z.unknown(), headers: z.record(z.string(), z.string()).optional() })
+    .object({
+      status: z.int(),
+      body: z.unknown().optional(),
+      headers: z.record(z.string(), z.string()).optional(),
+    })
     .optional(),
   drop: z.enum(['before', 'after', 'middle']).optional(),
   hang: z.boolean().optional(),

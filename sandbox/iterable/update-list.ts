@@ -15,7 +15,7 @@ const body = z.object({
       email: z.string().optional(),
       userId: z.string().optional(),
       preferUserId: z.boolean().optional(),
-      dataFields: z.unknown(),
+      dataFields: z.unknown().optional(),
     }),
   ),
   updateExistingUsersOnly: z.boolean().optional(),

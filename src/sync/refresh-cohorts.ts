@@ -34,7 +34,7 @@ export async function refreshCohorts(
       mixpanelClientOf(deps, connection),
       options.budgetMs,
     );
-    await storeCohortList(deps, connection, listed);
+    await deps.db.transaction().execute((trx) => storeCohortList({ ...deps, db: trx }, connection, listed));
   } catch (error) {
     if (error instanceof CohortSyncError && isAttention(error)) {
       await setMixpanelAttention(deps.db, connection.project_id, error.message);
@@ -92,25 +92,19 @@ export async function readCohortList(
   }
 }
 
+/** Keeps the list. db must be a transaction: nobody sees half of it. */
 export async function storeCohortList(
-  deps: SyncDeps,
+  { db, clock, env }: Pick<SyncDeps, 'db' | 'clock' | 'env'>,
   connection: MixpanelConnectionRow,
   listed: ListedCohort[],
 ): Promise<void> {
-  const now = deps.clock.now();
-  await deps.db.transaction().execute(async (trx) => {
-    await replaceMixpanelCohorts(
-      trx,
-      { projectId: connection.project_id, mixpanelProjectId: connection.mixpanel_project_id, now },
-      listed,
-    );
-    await setCohortsRefreshed(
-      trx,
-      connection.id,
-      now,
-      new Date(now.getTime() + deps.env.cohortRefreshIntervalMs),
-    );
-  });
+  const now = clock.now();
+  await replaceMixpanelCohorts(
+    db,
+    { projectId: connection.project_id, mixpanelProjectId: connection.mixpanel_project_id, now },
+    listed,
+  );
+  await setCohortsRefreshed(db, connection.id, now, new Date(now.getTime() + env.cohortRefreshIntervalMs));
 }
 
 function isAttention(error: CohortSyncError): boolean {

@@ -53,7 +53,7 @@ const cohortsAnswer = z.array(
     name: z.string(),
     description: z.string().nullish(),
     count: z.int().min(0).nullish(),
-    data_group_id: z.unknown(),
+    data_group_id: z.unknown().optional(),
   }),
 );
 
