@@ -51,10 +51,6 @@ export async function findActiveRun(db: Db, exportId: number): Promise<SyncRunRo
     .executeTakeFirst();
 }
 
-export async function findRun(db: Db, runId: string): Promise<SyncRunRow | undefined> {
-  return db.selectFrom('sync_runs').selectAll().where('id', '=', runId).executeTakeFirst();
-}
-
 /**
  * Makes the caller the one who executes the run; whoever had it before finds its attempt outdated at its next write.
  * Undefined when the run is over.
@@ -126,6 +122,15 @@ export async function readRunSignals(
     .where('status', '=', 'RUNNING')
     .executeTakeFirst();
   return row && { isCancelRequested: row.cancel_requested_at !== null };
+}
+
+/**
+ * Within a transaction: one attempt at a time plans a run, until the transaction ends. False when the run is no longer
+ * this attempt's.
+ */
+export async function lockPlan(db: Db, attempt: RunAttempt): Promise<boolean> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`plan:${attempt.runId}`}, 0))`.execute(db);
+  return (await readRunSignals(db, attempt)) !== undefined;
 }
 
 export interface RunEnd {

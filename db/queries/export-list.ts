@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 
 /** True when another export of the same integration writes to this list. */
@@ -35,7 +34,10 @@ export async function setExportList(
     .execute();
 }
 
-/** The run is over: the size of its list, and one-time exports are complete. Gives whether a follow-up was asked for. */
+/**
+ * The run is over: the size of its list, and one-time exports are complete. Writes nothing when nothing changes. Gives
+ * whether a follow-up was asked for.
+ */
 export async function closeExportRun(
   db: Db,
   exportId: number,
@@ -43,19 +45,23 @@ export async function closeExportRun(
 ): Promise<{ followUp: boolean; projectId: string }> {
   const before = await db
     .selectFrom('exports')
-    .select(['follow_up_requested', 'status', 'sync_type', 'project_id'])
+    .select(['follow_up_requested', 'status', 'sync_type', 'project_id', 'list_size'])
     .where('id', '=', exportId)
     .forUpdate()
     .executeTakeFirstOrThrow();
-  await db
-    .updateTable('exports')
-    .set({
-      follow_up_requested: false,
-      status: sql`case when sync_type = 'ONE_TIME' and status = 'ACTIVE' then 'COMPLETED' else status end`,
-      ...(changes.listSize === undefined ? {} : { list_size: changes.listSize }),
-    })
-    .where('id', '=', exportId)
-    .execute();
+  const isComplete = before.sync_type === 'ONE_TIME' && before.status === 'ACTIVE';
+  const listSize = changes.listSize ?? before.list_size;
+  if (isComplete || before.follow_up_requested || listSize !== before.list_size) {
+    await db
+      .updateTable('exports')
+      .set({
+        follow_up_requested: false,
+        list_size: listSize,
+        ...(isComplete ? { status: 'COMPLETED' as const } : {}),
+      })
+      .where('id', '=', exportId)
+      .execute();
+  }
   return {
     followUp: before.follow_up_requested && before.status === 'ACTIVE' && before.sync_type === 'DYNAMIC',
     projectId: before.project_id,

@@ -1,5 +1,6 @@
 import { requestCancel } from '../../db/queries/active-run.ts';
 import { closeExportRun } from '../../db/queries/export-list.ts';
+import { lockExport } from '../../db/queries/export-state.ts';
 import type { SyncRunRow } from '../../db/tables.ts';
 import { InvalidStateError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
@@ -7,6 +8,8 @@ import type { SyncDeps } from './deps.ts';
 /** A queued run ends at once, a running one between two batches. Throws InvalidStateError when it is over. */
 export async function cancelRun(deps: SyncDeps, run: SyncRunRow): Promise<SyncRunRow> {
   return await deps.db.transaction().execute(async (trx) => {
+    // The export before its run, as everywhere: two that lock both never wait for each other.
+    await lockExport(trx, run.export_id);
     const cancelled = await requestCancel(trx, run.id, deps.clock.now());
     if (!cancelled) throw new InvalidStateError('This run is over; there is nothing to cancel.');
     if (cancelled.status === 'CANCELLED') await closeExportRun(trx, cancelled.export_id, {});

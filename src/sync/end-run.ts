@@ -34,6 +34,13 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
   const end = await deps.db.transaction().execute(async (trx) => {
     const integration = await findIntegration(trx, ending.integrationId);
     const outcome = outcomeOf(reason, integration.status === 'DISCONNECTED', reporter);
+    // Connections before exports before runs: disconnecting locks in this order too.
+    if (outcome.error?.code === 'DESTINATION_UNAUTHORIZED') {
+      await setIntegrationAttention(trx, ending.integrationId, outcome.error.message);
+    }
+    if (outcome.error?.code === 'SOURCE_UNAUTHORIZED') {
+      await setMixpanelAttention(trx, run.project_id, outcome.error.message);
+    }
     if (outcome.status === 'FAILED' || outcome.status === 'CANCELLED') {
       await recordUnanswered(trx, run, now, integration.project_type ?? 'EMAIL');
     }
@@ -49,12 +56,6 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
       changes: reporter.current,
     });
     if (!finished) throw new RunHandedOver('Another worker has taken the run up.');
-    if (outcome.error?.code === 'DESTINATION_UNAUTHORIZED') {
-      await setIntegrationAttention(trx, ending.integrationId, outcome.error.message);
-    }
-    if (outcome.error?.code === 'SOURCE_UNAUTHORIZED') {
-      await setMixpanelAttention(trx, run.project_id, outcome.error.message);
-    }
     if (followUp)
       await queueRun(
         { ...deps, db: trx },

@@ -1,7 +1,7 @@
 import { type CollectedMembers, createMemberCollector, type MemberCollector } from './collect-members.ts';
 import type { IdentityRules } from './identity.ts';
 import { SessionLostError } from './sources/mixpanel/errors.ts';
-import { type MemberSource, SourceError } from './sources/source.ts';
+import { type MemberPage, type MemberSource, SourceError } from './sources/source.ts';
 
 /** A read that lost its session or came up short is begun anew this often. */
 const MAX_READS = 2;
@@ -9,11 +9,12 @@ const MAX_READS = 2;
 export interface ReadOptions {
   source: MemberSource;
   rules: IdentityRules;
+  /** As last reported; the source's own total goes before it. */
   expectedPeople: number;
   signal: AbortSignal;
   /** Before each read: asks for the counted query, if the source has a budget. */
   beforeRead: () => Promise<void>;
-  /** Told the share of the expected people that has been read, 0 to 1. */
+  /** Told the share of the people that has been read, 0 to 1. */
   onProgress: (share: number) => void;
 }
 
@@ -25,19 +26,19 @@ export async function readMembers(options: ReadOptions): Promise<CollectedMember
   let shortfall = 'Mixpanel lost the session of the query';
   for (let read = 1; read <= MAX_READS; read++) {
     await options.beforeRead();
-    const collector = createMemberCollector(options.rules, options.expectedPeople);
+    const reading = createReading(options);
     try {
-      const total = await readOnce(options, collector);
-      const members = await collector.finish();
+      const { total } = await options.source.read(reading.addPage, options.signal);
+      const members = await reading.collector().finish();
       if (total === null || members.unique >= total) return members;
       shortfall = `the source says that the cohort has ${total} people and gave ${members.unique}`;
     } catch (error) {
       if (!(error instanceof SessionLostError)) {
-        await collector.close();
+        await reading.collector().close();
         throw error;
       }
     }
-    await collector.close();
+    await reading.collector().close();
   }
   throw new SourceError(
     'SOURCE_INCOMPLETE',
@@ -45,10 +46,20 @@ export async function readMembers(options: ReadOptions): Promise<CollectedMember
   );
 }
 
-async function readOnce(options: ReadOptions, collector: MemberCollector): Promise<number | null> {
-  const { total } = await options.source.read(async (page) => {
-    await collector.add(page);
-    options.onProgress(Math.min(1, collector.received / Math.max(1, options.expectedPeople)));
-  }, options.signal);
-  return total;
+/** The collector is made when the first page tells how many people there are: that decides how they are cut up. */
+function createReading({ rules, expectedPeople, onProgress }: ReadOptions) {
+  let collector: MemberCollector | undefined;
+  let people = expectedPeople;
+  const made = () => {
+    collector ??= createMemberCollector(rules, people);
+    return collector;
+  };
+  return {
+    collector: made,
+    async addPage(page: MemberPage) {
+      if (!collector) people = page.total ?? expectedPeople;
+      await made().add(page);
+      onProgress(Math.min(1, made().received / Math.max(1, people)));
+    },
+  };
 }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { takeUpRun } from '../../db/queries/active-run.ts';
+import { lockPlan, takeUpRun } from '../../db/queries/active-run.ts';
 import { isListTaken, setExportList } from '../../db/queries/export-list.ts';
 import { endAllStays } from '../../db/queries/list-member.ts';
 import { clearMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
@@ -106,21 +106,29 @@ async function prepare(execution: RunExecution): Promise<void> {
   const { run, scope, destination } = execution;
   const members = run.purpose === 'EMPTY' ? undefined : await read(execution);
   try {
-    if (scope.export.list_id === null) {
-      if (run.purpose === 'SYNC') await adoptList(execution);
-      return await plan(execution, members);
-    }
-    const wasCompared = await compareIfDue(execution);
+    const isListKnown = await checkList(execution);
     await plan(execution, members);
     // Only now is a request worth it: an unchanged cohort sends nothing.
-    if (!(await hasWork(execution)) || wasCompared) return;
-    if (await isListThere(destination, scope.export.list_id)) return;
-    await forgetList(execution);
-    if (run.purpose === 'SYNC') await adoptList(execution);
+    if (isListKnown || !(await hasWork(execution))) return;
+    if (await isListThere(destination, scope.export.list_id!)) return;
+    await replaceList(execution);
     await plan(execution, members);
   } finally {
     await members?.close();
   }
+}
+
+/** Sees to it that there is a list, and once in a while that it holds whom we think. True when Iterable was asked. */
+async function checkList(execution: RunExecution): Promise<boolean> {
+  const { run, scope, destination } = execution;
+  if (scope.export.list_id === null) {
+    if (run.purpose === 'SYNC') await adoptList(execution);
+    return true;
+  }
+  if (!isComparisonDue(execution)) return false;
+  if (await isListThere(destination, scope.export.list_id)) await compareList(execution);
+  else await replaceList(execution);
+  return true;
 }
 
 /** Finds or makes the list; who is on a found one is looked up, so that the plan starts from what is true. */
@@ -138,27 +146,24 @@ async function adoptList(execution: RunExecution): Promise<void> {
   if (list.origin === 'FOUND') await compareList(execution);
 }
 
-/** Once in a while the real list is read, to find what others changed. True when it was. */
-async function compareIfDue(execution: RunExecution): Promise<boolean> {
-  const { deps, scope } = execution;
+function isComparisonDue({ deps, scope }: RunExecution): boolean {
   const intervalMs = deps.env.driftCheckIntervalMs;
   const comparedAt = scope.export.drift_checked_at?.getTime();
   // A list that was found and never compared is compared whatever the setting is.
-  if (comparedAt !== undefined) {
-    if (intervalMs === undefined || deps.clock.now().getTime() - comparedAt < intervalMs) return false;
-  }
-  if (!(await isListThere(execution.destination, scope.export.list_id!))) return false;
-  await compareList(execution);
-  return true;
+  if (comparedAt === undefined) return true;
+  return intervalMs !== undefined && deps.clock.now().getTime() - comparedAt >= intervalMs;
 }
 
-/** The list was deleted in Iterable: nobody is on it any more. */
-async function forgetList({ deps, scope, reporter }: RunExecution): Promise<void> {
+/** The list was deleted in Iterable: nobody is on it any more, and another one takes its place. */
+async function replaceList(execution: RunExecution): Promise<void> {
+  const { deps, run, scope, reporter } = execution;
   await deps.db.transaction().execute(async (trx) => {
     await endAllStays(trx, scope.export.id, deps.clock.now());
     await setExportList(trx, scope.export.id, { listId: null, createdAt: null, comparedAt: null });
   });
   scope.export.list_id = null;
+  if (run.purpose === 'EMPTY') return;
+  await adoptList(execution);
   reporter.notice('The list had been deleted in Iterable; it was made anew and everybody is added again.');
 }
 
@@ -199,8 +204,10 @@ async function plan(
   reporter.set({ phase: 'PLANNING', progress: PROGRESS.reading });
   await reporter.flush();
   const now = deps.clock.now();
-  const counts = await deps.db.transaction().execute((trx) =>
-    planRun(trx, {
+  const counts = await deps.db.transaction().execute(async (trx) => {
+    if (!(await lockPlan(trx, reporter.attempt)))
+      throw new RunHandedOver('Another worker has taken the run up.');
+    return await planRun(trx, {
       runId: run.id,
       exportId: run.export_id,
       members,
@@ -208,8 +215,8 @@ async function plan(
       now,
       onProgress: (share) =>
         reporter.set({ progress: PROGRESS.reading + share * (PROGRESS.planning - PROGRESS.reading) }),
-    }),
-  );
+    });
+  });
   reporter.set({
     members: counts.members,
     unchanged: counts.unchanged,

@@ -23,7 +23,7 @@ interface Partition {
 /**
  * Bytes by partition, in memory while they are few and in one nameless temporary file when they are many; so the
  * memory of a run does not grow with its cohort. The file is unlinked as soon as it is open: nothing of it stays
- * behind, whatever becomes of the process. Not for concurrent use, except that flush() may be awaited late.
+ * behind, whatever becomes of the process. Several may add and flush at once; who reads or closes comes after them.
  */
 export interface Spill {
   readonly partitions: number;
@@ -46,7 +46,8 @@ export function createSpill(partitions: number): Spill {
     written: [],
     bytes: 0,
   }));
-  let file: FileHandle | undefined;
+  /** Opened once, by whoever flushes first. */
+  let opening: Promise<FileHandle> | undefined;
   let fileEnd = 0;
   let buffered = 0;
 
@@ -68,11 +69,8 @@ export function createSpill(partitions: number): Spill {
   }
 
   async function flush() {
-    if (!file) {
-      const path = join(tmpdir(), `cohort-sync-${randomUUID()}`);
-      file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
-      await unlink(path);
-    }
+    opening ??= openNamelessFile();
+    const file = await opening;
     const pending = parts.filter((part) => part.used > 0);
     const all = Buffer.concat(pending.map((part) => part.buffer.subarray(0, part.used)));
     const start = fileEnd;
@@ -93,6 +91,7 @@ export function createSpill(partitions: number): Spill {
   async function read(partition: number) {
     const part = parts[partition]!;
     const all = Buffer.allocUnsafe(part.bytes);
+    const file = await opening;
     let at = 0;
     for (const chunk of part.written) {
       for (let done = 0; done < chunk.length; ) {
@@ -114,9 +113,17 @@ export function createSpill(partitions: number): Spill {
     flush,
     read,
     close: async () => {
+      const file = await opening;
+      opening = undefined;
       await file?.close();
-      file = undefined;
       for (const part of parts) part.buffer = Buffer.alloc(0);
     },
   };
+}
+
+async function openNamelessFile(): Promise<FileHandle> {
+  const path = join(tmpdir(), `cohort-sync-${randomUUID()}`);
+  const file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+  await unlink(path);
+  return file;
 }

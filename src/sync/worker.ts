@@ -26,7 +26,11 @@ export async function startWorker(deps: SyncDeps, boss: PgBoss): Promise<Worker>
     },
     async (jobs) => {
       for (const job of jobs) {
-        const execution = runSync(deps, job.data.runId, AbortSignal.any([stopping.signal, job.signal]));
+        const claim = new AbortController();
+        const onLost = () =>
+          claim.abort(new RunHandedOver('The queue has given this run to another worker.'));
+        job.signal.addEventListener('abort', onLost, { once: true });
+        const execution = runSync(deps, job.data.runId, AbortSignal.any([stopping.signal, claim.signal]));
         executing.add(execution);
         try {
           await execution;

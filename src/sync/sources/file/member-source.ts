@@ -20,6 +20,7 @@ export function createFileSource(file: { db: Db; importId: string | null; people
         if (rows.length === 0) return { total: people };
         await onPage({
           number,
+          total: people,
           members: rows.map((row) => ({
             distinctId: row.distinct_id,
             email: row.email ?? undefined,

@@ -44,8 +44,8 @@ export function createMixpanelSource(options: {
       };
 
       const first = await query(0);
-      await onPage({ number: 0, members: first.members });
       const { pageSize, sessionId, total } = first;
+      await onPage({ number: 0, members: first.members, total });
       let next = 1;
       let isLastSeen = isLastPage(0, first.members.length, pageSize, total);
       let failed = false;
@@ -57,7 +57,7 @@ export function createMixpanelSource(options: {
           try {
             const { members } = await query(number, sessionId);
             if (isLastPage(number, members.length, pageSize, total)) isLastSeen = true;
-            await onPage({ number, members });
+            await onPage({ number, members, total });
           } catch (error) {
             failed = true;
             throw error;

@@ -1,0 +1,237 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createClient } from 'graphql-ws';
+import { WebSocket } from 'ws';
+import { type Sample, seedSample } from '../sandbox/sample.ts';
+import { type Sandbox, startSandbox } from '../sandbox/start-sandbox.ts';
+import { type App, startApp } from '../src/app.ts';
+import { type Env, readEnv } from '../src/env.ts';
+import { createLogger } from '../src/logger.ts';
+
+/**
+ * The sandbox and the service together: connects both partners, exports a cohort of 50,000 people through the public
+ * API, shows the run as the public subscription tells it, and checks that the list equals the cohort. Then it stays
+ * up, or ends with --once: exit code 0 only when list and cohort are equal. Leaves nothing behind.
+ */
+const isOnce = process.argv.includes('--once');
+/** Often enough to be watched, seldom enough for Mixpanel's 60 queries an hour. */
+const SYNC_INTERVAL = '2m';
+
+const stops: (() => Promise<unknown>)[] = [];
+let isStopping = false;
+process.once('SIGINT', () => stop(0));
+process.once('SIGTERM', () => stop(0));
+
+try {
+  const isEqual = await demonstrate();
+  if (isOnce || !isEqual) await stop(isEqual ? 0 : 1);
+} catch (error) {
+  say(`The demo failed: ${error instanceof Error ? error.message : String(error)}`);
+  await stop(1);
+}
+
+async function demonstrate(): Promise<boolean> {
+  say('Starting the sandbox (it plays Iterable and Mixpanel) and the service with a PostgreSQL of its own …');
+  const startedAt = performance.now();
+  const sandbox = await startSandbox();
+  stops.push(() => sandbox.stop());
+  const sample = seedSample(sandbox);
+  const { app, url, token } = await startService(sandbox);
+  say(`Up after ${((performance.now() - startedAt) / 1000).toFixed(1)} s: ${url}\n`);
+
+  const api = createApi(url, token);
+  await connectPartners(api, sample);
+  say('Connected Iterable and Mixpanel.');
+  const cohorts = await listCohorts(api);
+  const customers = cohorts.find((cohort) => cohort.externalId === String(sample.cohorts.customers.id))!;
+  const trial = cohorts.find((cohort) => cohort.externalId === String(sample.cohorts.trial.id))!;
+  for (const cohort of cohorts) {
+    say(
+      `  ${cohort.name}: ${cohort.memberCount} ${cohort.exportable ? 'people' : '(a group cohort, not exportable)'}`,
+    );
+  }
+
+  const { startSync } = await api<{ startSync: { id: string; export: { listName: string } } }>(
+    `mutation ($input: StartSyncInput!) { startSync(input: $input) { id export { listName } } }`,
+    { input: { cohortId: customers.id, syncType: 'ONE_TIME' } },
+  );
+  const { listName } = startSync.export;
+  say(`\nExporting "${customers.name}" to the list ${listName}:`);
+  await showProgress(url, token, startSync.id);
+
+  const isEqual = isListEqual(sample, listName);
+  say(
+    isEqual
+      ? '\nThe list in Iterable equals the cohort.'
+      : '\nThe list in Iterable does NOT equal the cohort.',
+  );
+  if (isEqual && !isOnce) tellWhatNext({ url, token, sandbox, trialId: trial.id, runId: startSync.id });
+  app.sync.logger.flush();
+  return isEqual;
+}
+
+async function startService(sandbox: Sandbox): Promise<{ app: App; url: string; token: string }> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'cohort-sync-demo-'));
+  stops.push(() => rm(dataDir, { recursive: true, force: true }));
+  const env = readEnv(
+    {
+      ...sandbox.env,
+      DATA_DIR: dataDir,
+      PORT: process.env.PORT ?? (isOnce ? '0' : '4000'),
+      DYNAMIC_SYNC_INTERVAL: SYNC_INTERVAL,
+      LOG_LEVEL: process.env.LOG_LEVEL ?? 'warn',
+    },
+    process.stdout.isTTY,
+  );
+  const app = await startOnFreePort(env);
+  stops.push(() => app.stop());
+  return { app, url: app.url!, token: app.firstSecret! };
+}
+
+/** On the usual port, or on any other when somebody has that one. */
+async function startOnFreePort(env: Env): Promise<App> {
+  const logger = createLogger(env);
+  try {
+    return await startApp({ env, logger });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    return await startApp({ env: { ...env, port: 0, bootstrapToken: undefined }, logger });
+  }
+}
+
+type Api = <Data>(query: string, variables?: Record<string, unknown>) => Promise<Data>;
+
+function createApi(url: string, token: string): Api {
+  return async (query, variables) => {
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ query, variables }),
+    });
+    const { data, errors } = (await response.json()) as { data: never; errors?: { message: string }[] };
+    if (errors) throw new Error(errors.map((error) => error.message).join('; '));
+    return data;
+  };
+}
+
+async function connectPartners(api: Api, sample: Sample): Promise<void> {
+  await api(`mutation ($input: ConnectIntegrationInput!) { connectIntegration(input: $input) { status } }`, {
+    input: { apiKey: sample.apiKey, projectType: 'EMAIL' },
+  });
+  await api(`mutation ($input: ConnectMixpanelInput!) { connectMixpanel(input: $input) { status } }`, {
+    input: {
+      region: 'US',
+      projectId: sample.mixpanel.id,
+      serviceAccountUsername: sample.serviceAccount.username,
+      serviceAccountSecret: sample.serviceAccount.secret,
+      idMerge: 'ORIGINAL',
+    },
+  });
+}
+
+interface ListedCohort {
+  id: string;
+  externalId: string;
+  name: string;
+  memberCount: number;
+  exportable: boolean;
+}
+
+async function listCohorts(api: Api): Promise<ListedCohort[]> {
+  const { cohorts } = await api<{ cohorts: { edges: { node: ListedCohort }[] } }>(
+    `{ cohorts { edges { node { id externalId name memberCount exportable } } } }`,
+  );
+  return cohorts.edges.map((edge) => edge.node);
+}
+
+interface Progress {
+  syncProgress: {
+    status: string;
+    phase: string;
+    progress: number;
+    counts: { members: number; added: number; rejected: number };
+    error: { message: string } | null;
+  };
+}
+
+/** One line that is written over on a terminal, and a line a second elsewhere. */
+async function showProgress(url: string, token: string, runId: string): Promise<void> {
+  const client = createClient({
+    url: `${url.replace('http', 'ws')}/graphql`,
+    webSocketImpl: WebSocket,
+    connectionParams: { authorization: `Bearer ${token}` },
+  });
+  let shownAt = Number.NEGATIVE_INFINITY;
+  let line = '';
+  for await (const { data } of client.iterate<Progress>({
+    query: `subscription ($runId: ID!) { syncProgress(runId: $runId) {
+      status phase progress counts { members added rejected } error { message } } }`,
+    variables: { runId },
+  })) {
+    const { status, phase, progress, counts, error } = data!.syncProgress;
+    const bar = '█'.repeat(Math.round(progress * 30)).padEnd(30, '·');
+    line = `  ${bar} ${Math.floor(progress * 100)} %  ${phase === 'DONE' ? status : phase}  ${counts.added} of ${counts.members} people added${error ? `  ${error.message}` : ''}`;
+    if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${line}`);
+    else if (performance.now() - shownAt >= 1000) {
+      shownAt = performance.now();
+      say(line);
+      line = '';
+    }
+  }
+  if (line !== '') process.stdout.write(process.stdout.isTTY ? '\n' : `${line}\n`);
+  await client.dispose();
+}
+
+function isListEqual({ iterable, cohorts }: Sample, listName: string): boolean {
+  const { count, member } = cohorts.customers.members;
+  const wanted = Array.from({ length: count }, (_, index) => String(member(index).properties?.$email)).sort();
+  const listed = iterable.membersOf(listName);
+  return wanted.length === listed.length && wanted.every((email, index) => email === listed[index]);
+}
+
+function tellWhatNext(demo: {
+  url: string;
+  token: string;
+  sandbox: Sandbox;
+  trialId: string;
+  runId: string;
+}): void {
+  const { url, token, sandbox, trialId, runId } = demo;
+  const curl = (query: string, header = '') =>
+    `  curl ${header === '' ? '' : `-N -H '${header}' `}${url}/graphql -H "authorization: Bearer $TOKEN" \\\n    -H 'content-type: application/json' -d '${JSON.stringify({ query })}'`;
+  say(`
+Everything stays up until you press Ctrl-C; then nothing is left behind.
+
+  Service    ${url}
+  GraphQL    ${url}/graphql   (GraphiQL in a browser)
+  Sandbox    ${sandbox.controlUrl}/_control/calls   (what Iterable and Mixpanel were asked)
+
+To paste into another terminal:
+
+  export TOKEN=${token}
+
+1. Whom the run added, and how many there are:
+
+${curl(`{ syncRun(id: "${runId}") { counts { members added rejected } members(first: 3) { totalCount edges { node { email outcome } } } } }`)}
+
+2. Watch every run (leave it open):
+
+${curl('subscription { syncRunUpdated { export { listName } trigger status progress counts { members added removed unchanged } } }', 'accept: text/event-stream')}
+
+3. Keep the cohort that changes each minute in step; here it runs every ${SYNC_INTERVAL.replace('m', ' minutes')}:
+
+${curl(`mutation { startSync(input: { cohortId: "${trialId}", syncType: DYNAMIC }) { id status export { nextRunAt } } }`)}
+`);
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+async function stop(exitCode: number): Promise<void> {
+  if (isStopping) return;
+  isStopping = true;
+  for (const stopPart of stops.reverse()) await stopPart().catch((error) => say(String(error)));
+  process.exit(exitCode);
+}
