@@ -1,3 +1,4 @@
+import { readdir, readlink } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { createSpill, type Spill } from '../src/sync/spill.ts';
 
@@ -20,7 +21,14 @@ async function readAll(spill: Spill): Promise<string[]> {
   return records.sort();
 }
 
-test('what several writers add and flush at once is all there, each record in its partition', async () => {
+/** Linux tells which files a process has open. */
+async function openSpillFiles(): Promise<string[]> {
+  const descriptors = await readdir('/proc/self/fd');
+  const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+  return targets.filter((target) => target.includes('cohort-sync-') && target.endsWith('(deleted)'));
+}
+
+test('what several writers add and flush at once is all there, and no file stays open', async () => {
   const spill = createSpill(4);
   const flushing: Promise<void>[] = [];
   for (let index = 0; index < 5_000; index++) {
@@ -29,9 +37,11 @@ test('what several writers add and flush at once is all there, each record in it
     if (index % 1_000 === 0) flushing.push(spill.flush());
   }
   await Promise.all(flushing);
+  expect(await openSpillFiles()).toHaveLength(1);
   const expected = Array.from({ length: 5_000 }, (_, index) => `record-${index}`).sort();
   expect(await readAll(spill)).toEqual(expected);
   await spill.close();
+  expect(await openSpillFiles()).toEqual([]);
 });
 
 test('a few records are read back without ever having been flushed', async () => {
