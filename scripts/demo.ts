@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -74,10 +75,12 @@ async function demonstrate(): Promise<boolean> {
 async function startService(sandbox: Sandbox): Promise<{ app: App; url: string; token: string }> {
   const dataDir = await mkdtemp(join(tmpdir(), 'cohort-sync-demo-'));
   stops.push(() => rm(dataDir, { recursive: true, force: true }));
+  const token = randomBytes(24).toString('base64url');
   const env = readEnv(
     {
       ...sandbox.env,
       DATA_DIR: dataDir,
+      BOOTSTRAP_TOKEN: token,
       PORT: process.env.PORT ?? (isOnce ? '0' : '4000'),
       DYNAMIC_SYNC_INTERVAL: SYNC_INTERVAL,
       LOG_LEVEL: process.env.LOG_LEVEL ?? 'warn',
@@ -86,7 +89,7 @@ async function startService(sandbox: Sandbox): Promise<{ app: App; url: string; 
   );
   const app = await startOnFreePort(env);
   stops.push(() => app.stop());
-  return { app, url: app.url!, token: app.firstSecret! };
+  return { app, url: app.url!, token };
 }
 
 /** On the usual port, or on any other when somebody has that one. */
@@ -96,7 +99,7 @@ async function startOnFreePort(env: Env): Promise<App> {
     return await startApp({ env, logger });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    return await startApp({ env: { ...env, port: 0, bootstrapToken: undefined }, logger });
+    return await startApp({ env: { ...env, port: 0 }, logger });
   }
 }
 

@@ -55,10 +55,6 @@ export async function startApp(options: {
     const keys = env.encryptionKeys ?? [
       Buffer.from(await keepSecret(env.dataDir, 'encryption-key', generateKey), 'base64'),
     ];
-    const firstSecret = await ensureFirstProject(db, {
-      bootstrapToken: env.bootstrapToken,
-      now: clock.now(),
-    });
     const sync: SyncDeps = { db, clock, env, secrets: createSecrets(keys), jobs: boss.jobs, logger };
 
     let url: string | undefined;
@@ -84,6 +80,11 @@ export async function startApp(options: {
       const scheduler: Scheduler = startScheduler(sync);
       stops.push(() => scheduler.stop());
     }
+    // Last of all: a secret that is shown once must not be made by a start that fails.
+    const firstSecret = await ensureFirstProject(db, {
+      bootstrapToken: env.bootstrapToken,
+      now: clock.now(),
+    });
     let stopped: Promise<void> | undefined;
     return {
       url,
