@@ -25,6 +25,11 @@ export function createGraphql(options: { schema: GraphQLSchema; sync: SyncDeps; 
     graphqlEndpoint: '/graphql',
     landingPage: false,
     graphiql: { title: 'Cohort Sync', subscriptionsProtocol: 'WS' },
+    // From our own files instead of a CDN; several megabytes, so not before somebody opens it.
+    renderGraphiQL: async (options) => {
+      const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
+      return renderGraphiQL(options);
+    },
     healthCheckEndpoint: '/health/graphql',
     cors: false,
     batching: false,
