@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import type { GraphQLSchema } from 'graphql';
 import type { Env } from './env.ts';
-import { findViewer } from './resolvers/api-token.ts';
+import { closeRevoked, findViewer } from './resolvers/api-token.ts';
 import { discardBody, readBody } from './server/body.ts';
 import { createGraphql } from './server/graphql.ts';
 import { presentError } from './server/present-error.ts';
@@ -39,6 +39,11 @@ export function createServer(options: {
   const yoga = createGraphql(options);
   const sessions = createSessions(() => sync.clock.now());
   live.onTokenRevoked((tokenId) => sessions.closeToken(tokenId));
+  live.onGap(() => {
+    closeRevoked(sync, sessions).catch((error) =>
+      sync.logger.warn({ err: error }, 'could not look for tokens that were revoked'),
+    );
+  });
   let isDraining = false;
 
   const server = createHttpServer((request, response) => {

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { expect, test } from 'vitest';
 import { startApp } from '../src/app.ts';
 import { readEnv } from '../src/env.ts';
@@ -115,6 +116,24 @@ test('revoking in one process closes the sockets that another has open', async (
   } finally {
     await second.stop();
   }
+});
+
+test('a token that is revoked while the service hears of nothing closes its sockets too', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  const token = await makeToken(app, 'CONSUMER');
+  const client = token.api.webSocket();
+  const values = client.iterate({ query: OPEN_STREAM });
+  await values.next();
+  const database = new pg.Client({ connectionString: app.database.url });
+  await database.connect();
+  // In one transaction: the revocation is announced after the connection has gone, and before there is another one.
+  await database.query(`begin;
+    select pg_terminate_backend(pid, 5000) from pg_stat_activity
+      where application_name = 'cohort-sync-listener' and datname = current_database();
+    update api_tokens set revoked_at = now() where role = 'CONSUMER';
+    commit`);
+  await database.end();
+  await expect(values.next()).rejects.toMatchObject({ code: 4403 });
 });
 
 test('the last OWNER token of a project cannot be revoked; one of two can', async () => {

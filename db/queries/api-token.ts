@@ -92,3 +92,15 @@ export async function revokeToken(db: Db, tokenId: string, now: Date): Promise<A
     .returningAll()
     .executeTakeFirstOrThrow();
 }
+
+/** Which of these tokens are revoked, of whatever project: for what they have opened, not for callers. */
+export async function findRevokedTokens(db: Db, tokenIds: readonly string[]): Promise<string[]> {
+  if (tokenIds.length === 0) return [];
+  const rows = await db
+    .selectFrom('api_tokens')
+    .select('id')
+    .where('id', 'in', tokenIds)
+    .where('revoked_at', 'is not', null)
+    .execute();
+  return rows.map((row) => row.id);
+}

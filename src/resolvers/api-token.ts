@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
   countTokens,
+  findRevokedTokens,
   findValidToken,
   listTokens,
   lockValidOwnerTokens,
@@ -43,6 +44,14 @@ export async function findViewer(
     },
     expiresAt: token.expires_at,
   };
+}
+
+/** Closes what revoked tokens still have open, because nobody heard of the revocation. */
+export async function closeRevoked(
+  { db }: Pick<SyncDeps, 'db'>,
+  sessions: { tokenIds(): string[]; closeToken(tokenId: string): void },
+): Promise<void> {
+  for (const tokenId of await findRevokedTokens(db, sessions.tokenIds())) sessions.closeToken(tokenId);
 }
 
 /** 256 random bits; the prefix lets scanners of leaked secrets find it. */

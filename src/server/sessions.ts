@@ -8,10 +8,13 @@ export interface Sessions {
   /** Gives a function that forgets the session again. */
   open(viewer: Viewer, expiresAt: Date | null, close: () => void): () => void;
   closeToken(tokenId: string): void;
+  /** Tokens that have something open. */
+  tokenIds(): string[];
 }
 
 export function createSessions(now: () => Date): Sessions {
   const byToken = new Map<string, Set<() => void>>();
+  const revoked = new Set<string>();
   return {
     open(viewer, expiresAt, close) {
       const closers = byToken.get(viewer.tokenId) ?? new Set();
@@ -21,6 +24,8 @@ export function createSessions(now: () => Date): Sessions {
         : Number.POSITIVE_INFINITY;
       const timer = lifeMs <= MAX_TIMEOUT_MS ? setTimeout(close, lifeMs) : undefined;
       timer?.unref();
+      // Revoked after it was looked up and before it came here: nobody will tell us again.
+      if (revoked.has(viewer.tokenId)) queueMicrotask(close);
       return () => {
         clearTimeout(timer);
         closers.delete(close);
@@ -28,7 +33,9 @@ export function createSessions(now: () => Date): Sessions {
       };
     },
     closeToken(tokenId) {
+      revoked.add(tokenId);
       for (const close of [...(byToken.get(tokenId) ?? [])]) close();
     },
+    tokenIds: () => [...byToken.keys()],
   };
 }

@@ -23,6 +23,8 @@ export interface Live {
   watchIntegrations(projectId: string): AsyncIterableIterator<IntegrationRow>;
   /** Told of tokens that were revoked. */
   onTokenRevoked(tell: (tokenId: string) => void): void;
+  /** Told each time that something may have gone unheard: at the first connect, and after each break. */
+  onGap(tell: () => void): void;
   stop(): Promise<void>;
 }
 
@@ -30,6 +32,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
   const { db, logger } = options;
   const topics = new Map<string, Set<Mailbox<never>>>();
   const revocationListeners: ((tokenId: string) => void)[] = [];
+  const gapListeners: (() => void)[] = [];
   const readings = new Map<string, { timer: NodeJS.Timeout | undefined; isDue: boolean }>();
   const lastStatus = new Map<string, string>();
   let isStopped = false;
@@ -37,7 +40,10 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
   const listener = startListener({
     url: options.databaseUrl,
     onNotification: hear,
-    onConnect: refreshAll,
+    onConnect: () => {
+      refreshAll();
+      for (const tell of gapListeners) tell();
+    },
     onError: (error) =>
       logger.warn({ err: error }, 'the connection that hears of changes broke; connecting again'),
   });
@@ -182,6 +188,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       watch<ExportRow>(
         exportId === undefined ? `export:${projectId}` : `export:${projectId}:${exportId}`,
         (exported) => String(exported.id),
+        // Its last run may have changed and it itself not.
         (exported, before) => exported.revision >= before.revision,
         () =>
           exportId === undefined
@@ -192,10 +199,11 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       watch<IntegrationRow>(
         `integration:${projectId}`,
         (integration) => integration.id,
-        (integration, before) => integration.revision >= before.revision,
+        (integration, before) => integration.revision > before.revision,
         () => listIntegrations({ db, projectId }),
       ),
     onTokenRevoked: (tell) => void revocationListeners.push(tell),
+    onGap: (tell) => void gapListeners.push(tell),
     async stop() {
       isStopped = true;
       for (const reading of readings.values()) clearTimeout(reading.timer);
