@@ -131,14 +131,9 @@ export function createServer(options: {
   };
 }
 
-/** A browser that opens /graphql is shown GraphiQL, which asks for a token itself. */
+/** A browser that opens /graphql, also by a link with a query in it, is shown GraphiQL, which asks for a token itself. */
 function isPageRequest(request: IncomingMessage): boolean {
-  const query = (request.url ?? '').split('?')[1] ?? '';
-  return (
-    request.method === 'GET' &&
-    request.headers.accept?.includes('text/html') === true &&
-    !new URLSearchParams(query).has('query')
-  );
+  return request.method === 'GET' && request.headers.accept?.includes('text/html') === true;
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {
