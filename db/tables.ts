@@ -271,5 +271,3 @@ export type CohortRow = Selectable<CohortTable>;
 export type ExportRow = Selectable<ExportTable>;
 export type SyncRunRow = Selectable<SyncRunTable>;
 export type SyncBatchRow = Selectable<SyncBatchTable>;
-export type ListMemberRow = Selectable<ListMemberTable>;
-export type RejectionRow = Selectable<RejectionTable>;
