@@ -125,6 +125,8 @@ interface IntegrationTable {
   connected_at: Date | null;
   connected_by: string | null;
   revision: Generated<number>;
+  /** Iterable's id of the project it was last connected to; null when Iterable did not tell it. */
+  partner_project_id: string | null;
 }
 
 interface CohortTable {
