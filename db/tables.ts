@@ -21,6 +21,7 @@ export type ActiveRunStatus = 'QUEUED' | 'RUNNING' | 'AWAITING_APPROVAL';
 export type FinishedRunStatus = 'SUCCEEDED' | 'PARTIALLY_SUCCEEDED' | 'FAILED' | 'CANCELLED';
 export type SyncRunStatus = ActiveRunStatus | FinishedRunStatus;
 export type SyncPhase = 'WAITING' | 'READING' | 'PLANNING' | 'REMOVING' | 'ADDING' | 'FINISHING' | 'DONE';
+export type CancelCause = 'REQUEST' | 'DISCONNECT';
 export type BatchKind = 'REMOVE' | 'ADD';
 export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED';
 export type MemberOutcome = 'ADDED' | 'UNCHANGED' | 'REMOVED' | 'REJECTED';
@@ -209,6 +210,7 @@ interface SyncRunTable {
   planned_at: Date | null;
   finished_at: Date | null;
   cancel_requested_at: Date | null;
+  cancel_cause: CancelCause | null;
   error_code: SyncErrorCode | null;
   error_message: string | null;
   error_retryable: boolean | null;

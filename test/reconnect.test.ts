@@ -46,3 +46,30 @@ test('people whom the old project had refused are tried again in the new one', a
   expect(second.counts).toMatchObject({ added: 2, rejected: 0 });
   expect(other.membersOf(cohort.listName)).toEqual(['a@example.com', 'b@example.com']);
 });
+
+test('a run that a disconnect ended has failed for that reason, though Iterable was connected again at once', async () => {
+  await using app = await startTestApp({ env: { ITERABLE_BATCH_SIZE: '1', ITERABLE_CONCURRENCY: '1' } });
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b'), person('c')]);
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', delayMs: 500 });
+  const { runId, exportId } = await app.startSync(cohort.id, 'DYNAMIC');
+  for await (const { syncProgress } of app.api.sse(
+    'subscription ($id: ID!) { syncProgress(runId: $id) { phase } }',
+    { id: runId },
+  )) {
+    if (syncProgress.phase === 'ADDING') break;
+  }
+  await app.api.query('mutation { disconnectIntegration(input: {}) { status } }');
+  await app.connectIterable();
+  const run = await app.untilOver(runId);
+  expect(run).toMatchObject({ status: 'FAILED', error: { code: 'INTEGRATION_DISCONNECTED' } });
+  expect(run.counts.added + run.counts.notProcessed).toBe(3);
+  const { export: exported } = await app.api.query(
+    'query ($id: ID!) { export(id: $id) { status listSize } }',
+    {
+      id: exportId,
+    },
+  );
+  expect(exported).toEqual({ status: 'STOPPED', listSize: run.counts.added });
+  expect(app.iterable.membersOf(cohort.listName)).toHaveLength(run.counts.added);
+});

@@ -2,10 +2,6 @@ import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { DataCenter, IntegrationRow, IterableProjectType, Provider, UserIdFallback } from '../tables.ts';
 
-export async function findIntegration(db: Db, integrationId: string): Promise<IntegrationRow> {
-  return db.selectFrom('integrations').selectAll().where('id', '=', integrationId).executeTakeFirstOrThrow();
-}
-
 /** The partner refused our key: its dynamic exports are held until it is connected again. */
 export async function setIntegrationAttention(
   db: Db,

@@ -54,7 +54,7 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
     { trigger: run.trigger, attempt: run.attempt },
     run.attempt === 1 ? 'run started' : 'run taken up',
   );
-  const ending = { run, reporter, logger, integrationId: scope.integration.id };
+  const ending = { run, scope, reporter, logger };
   try {
     const destination = openDestination(deps, scope, reporter);
     await execute({ deps, run, scope, reporter, destination, logger });
