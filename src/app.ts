@@ -59,7 +59,7 @@ export async function startApp(options: {
     const secrets = createSecrets(keys);
     const rotated = await rotateSecrets(db, secrets);
     if (rotated > 0) logger.info({ rotated }, 'stored secrets are now encrypted with the newest key');
-    const sync: SyncDeps = { db, clock, env, secrets, jobs: boss.jobs, logger };
+    const sync: SyncDeps = { db, clock, env, secrets, jobs: boss.jobs, mixpanelTurns: new Map(), logger };
 
     let url: string | undefined;
     let server: Server | undefined;
