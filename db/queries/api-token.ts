@@ -35,7 +35,7 @@ export async function touchToken(db: Db, tokenId: string, now: Date): Promise<vo
     .set({ last_used_at: now })
     .where('id', '=', tokenId)
     .where((eb) =>
-      eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<', new Date(now.getTime() - 60_000))]),
+      eb.or([eb('last_used_at', 'is', null), eb('last_used_at', '<=', new Date(now.getTime() - 60_000))]),
     )
     .execute();
 }

@@ -68,5 +68,8 @@ function filtered({ db, projectId }: ProjectScope, { exportId, status }: RunFilt
   return inProject(db, projectId)
     .syncRuns()
     .$if(exportId !== undefined, (query) => query.where('export_id', '=', exportId!))
-    .$if(status !== undefined, (query) => query.where('status', 'in', status!));
+    .$if(status !== undefined, (query) =>
+      // An array, because an empty list of states is no SQL.
+      query.where(sql<boolean>`status = any(${[...status!]}::text[])`),
+    );
 }

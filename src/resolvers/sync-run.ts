@@ -16,6 +16,7 @@ import type {
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import { cancelRun } from '../sync/cancel-run.ts';
+import { requireExport } from './export.ts';
 import { type Connection, idKey, isRowId, type PageArgs, pageOf } from './page.ts';
 
 export async function requireRun({ load }: Context, runId: string): Promise<SyncRunRow> {
@@ -36,6 +37,16 @@ export function readRuns(
     load: (page) => listRuns(scope, filter, page),
     count: () => countRuns(scope, filter),
   });
+}
+
+/** Runs of the whole project, or of one of its exports. Throws NotFoundError when it has no such export. */
+export async function readProjectRuns(
+  ctx: Context,
+  args: Parameters<typeof readRuns>[1],
+  exportId?: number,
+): Promise<Connection<SyncRunRow>> {
+  if (exportId !== undefined) await requireExport(ctx, exportId);
+  return await readRuns(ctx, args, exportId);
 }
 
 export async function readExportOf({ load }: Context, run: SyncRunRow): Promise<ExportRow> {

@@ -70,6 +70,7 @@ export const builder = new SchemaBuilder<{
       description: 'Global and opaque; good for node(id) and wherever an id of this type is asked for.',
     },
     pageInfoTypeOptions: { description: 'Where a page stands in its list (Relay cursor connections).' },
+    pageInfoFieldOptions: { description: 'Where the page stands in its list.' },
     hasNextPageFieldOptions: { description: 'Whether there are rows after this page.' },
     hasPreviousPageFieldOptions: { description: 'Always false: lists are paged forwards.' },
     startCursorFieldOptions: { description: 'The cursor of the first row of the page.' },

@@ -1,5 +1,11 @@
 import type { SyncErrorCode as SyncErrorCodeValue, SyncRunRow } from '../../db/tables.ts';
-import { cancelSyncRun, readExportOf, readRunMembers, readRuns, requireRun } from '../resolvers/sync-run.ts';
+import {
+  cancelSyncRun,
+  readExportOf,
+  readProjectRuns,
+  readRunMembers,
+  requireRun,
+} from '../resolvers/sync-run.ts';
 import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
 import {
   MemberOutcome,
@@ -127,11 +133,13 @@ builder.queryFields((t) => ({
     description: 'The runs of the project, newest first.',
     args: {
       ...pageArgs(t.arg),
-      exportId: t.arg.id({ description: 'Only those of this export.' }),
+      exportId: t.arg.id({
+        description: 'Only those of this export; NOT_FOUND when the project has none with this id.',
+      }),
       status: t.arg({ type: [SyncRunStatus], description: 'Only those in one of these states.' }),
     },
     resolve: (_root, args, ctx) =>
-      readRuns(ctx, args, args.exportId == null ? undefined : readExportId(args.exportId)),
+      readProjectRuns(ctx, args, args.exportId == null ? undefined : readExportId(args.exportId)),
   }),
   syncRun: t.field({
     type: SyncRun,

@@ -1,0 +1,166 @@
+import { expect, test } from 'vitest';
+import { buildSchema } from '../src/schema/schema.ts';
+import type { ApiClient } from './support/api-client.ts';
+import { type Furnished, furnish, untilRunIsOver } from './support/furnish.ts';
+import {
+  callOf,
+  idPathsOf,
+  type RootField,
+  rootFieldsOf,
+  sendCall,
+  wholeSelectionOf,
+} from './support/schema-calls.ts';
+import { startTestApp, type TestApp } from './support/test-app.ts';
+import { makeProject } from './support/tokens.ts';
+
+const schema = buildSchema();
+const withIds = rootFieldsOf(schema).flatMap((root) => idPathsOf(root).map((path) => ({ root, path })));
+
+interface Tenant {
+  api: ApiClient;
+  mark: string;
+  own: Furnished;
+}
+
+/** Two projects of one deployment, each with one row of everything. */
+async function startWithTwoProjects(): Promise<TestApp & { ours: Tenant; theirs: Tenant }> {
+  const app = await startTestApp();
+  const { api } = await makeProject(app, 'Project theirmark');
+  return Object.assign(app, {
+    ours: { api: app.api, mark: 'ourmark', own: await furnish(app, app.api, 'ourmark') },
+    theirs: { api, mark: 'theirmark', own: await furnish(app, api, 'theirmark') },
+  });
+}
+
+/** The codes of an answer's errors; of a subscription's first value. */
+async function codesOf(api: ApiClient, root: RootField, path: string, id: string): Promise<unknown[]> {
+  const call = callOf(root, { values: { [path]: id } });
+  if (root.kind !== 'subscription') {
+    const { errors } = await sendCall(api, call);
+    return errors?.map((error) => error.extensions.code) ?? [];
+  }
+  const client = api.webSocket();
+  const { value } = await client.iterate({ query: call.query, variables: call.variables }).next();
+  await client.dispose();
+  return value.errors?.map((error: { extensions: { code: string } }) => error.extensions.code) ?? [];
+}
+
+/** Everything that a project is told by every query, with its own ids where ids are asked for. */
+async function readEverything({ api, own }: Tenant): Promise<string> {
+  const answers: unknown[] = [];
+  for (const root of rootFieldsOf(schema, 'query')) {
+    const selection = wholeSelectionOf(root.field.type);
+    const paths = idPathsOf(root);
+    for (const id of paths.length === 0 ? [undefined] : Object.values(own.ids)) {
+      const values = Object.fromEntries(paths.map((path) => [path, id]));
+      const { data, errors } = await sendCall(api, callOf(root, { values, selection }));
+      const codes = errors?.map((error) => error.extensions.code) ?? [];
+      expect([root.name, codes.filter((code) => code !== 'NOT_FOUND')]).toEqual([root.name, []]);
+      answers.push(data);
+    }
+  }
+  return JSON.stringify(answers);
+}
+
+function expectNothingOf(stranger: Tenant, text: string) {
+  for (const sign of [stranger.mark, ...Object.values(stranger.own.ids)]) expect(text).not.toContain(sign);
+}
+
+test('wherever an id is taken, an id of another project is NOT_FOUND, and nothing of it changes', async () => {
+  await using app = await startWithTwoProjects();
+  const { ours, theirs } = app;
+  const before = await readEverything(ours);
+  const accepted: string[] = [];
+  for (const { root, path } of withIds) {
+    for (const [type, id] of Object.entries(ours.own.ids)) {
+      const codes = await codesOf(theirs.api, root, path, id);
+      if (codes.length !== 1 || codes[0] !== 'NOT_FOUND')
+        accepted.push(`${root.name}(${path}) takes ${type}: ${codes}`);
+    }
+  }
+  expect(accepted).toEqual([]);
+  expect(await readEverything(ours)).toBe(before);
+});
+
+test('wherever an id is taken, one of the project itself is found', async () => {
+  await using app = await startWithTwoProjects();
+  const { api, own } = app.theirs;
+  const useless: string[] = [];
+  for (const { root, path } of withIds) {
+    const found: string[] = [];
+    for (const [type, id] of Object.entries(own.ids)) {
+      const codes = await codesOf(api, root, path, id);
+      if (!codes.includes('NOT_FOUND')) found.push(type);
+    }
+    if (found.length === 0) useless.push(`${root.kind} ${root.name}(${path})`);
+  }
+  expect(withIds.length).toBeGreaterThan(12);
+  expect(useless).toEqual([]);
+});
+
+test('no query tells anything of another project, however deep it asks', async () => {
+  await using app = await startWithTwoProjects();
+  const { ours, theirs } = app;
+  const ourStory = await readEverything(ours);
+  const theirStory = await readEverything(theirs);
+  for (const id of Object.values(ours.own.ids)) expect(ourStory).toContain(id);
+  expect(ourStory).toContain('first@ourmark.example.com');
+  expect(theirStory).toContain('first@theirmark.example.com');
+  expectNothingOf(theirs, ourStory);
+  expectNothingOf(ours, theirStory);
+});
+
+test('no subscription delivers anything of another project', async () => {
+  await using app = await startWithTwoProjects();
+  const { ours, theirs } = app;
+  const lastRunOf = async ({ api, own }: Tenant) => {
+    const { runExport } = await api.query(`mutation ($id: ID!) { runExport(exportId: $id) { id } }`, {
+      id: own.ids.Export,
+    });
+    await untilRunIsOver(api, runExport.id);
+    return runExport.id as string;
+  };
+  const disconnect = async ({ api }: Tenant) => {
+    const values = api.sse('subscription { integrationUpdated { status } }');
+    await values.next();
+    await api.query('mutation { disconnectIntegration(input: {}) { id } }');
+    for await (const { integrationUpdated } of values)
+      if (integrationUpdated.status === 'DISCONNECTED') break;
+  };
+
+  // By what each subscription is known to have come to the end of what happens below.
+  let lastRunId = '';
+  const isLast: Record<string, (text: string) => boolean> = {
+    syncProgress: () => true,
+    syncRunUpdated: (text) => text.includes(lastRunId) && text.includes('"phase":"DONE"'),
+    exportUpdated: (text) => text.includes('"status":"STOPPED"'),
+    integrationUpdated: (text) => text.includes('"status":"DISCONNECTED"'),
+  };
+  const subscriptions = rootFieldsOf(schema, 'subscription');
+  expect(subscriptions.map((root) => root.name).sort()).toEqual(Object.keys(isLast).sort());
+
+  const client = theirs.api.webSocket();
+  const watchers = subscriptions.map((root) => {
+    const values = root.field.args.some((arg) => arg.name === 'runId')
+      ? { runId: theirs.own.ids.SyncRun }
+      : {};
+    const { query, variables } = callOf(root, { values, selection: wholeSelectionOf(root.field.type) });
+    return { root, stream: client.iterate({ query, variables }) };
+  });
+  const told = await Promise.all(
+    watchers.map(async ({ stream }) => [JSON.stringify((await stream.next()).value)]),
+  );
+  await lastRunOf(ours);
+  await disconnect(ours);
+  lastRunId = await lastRunOf(theirs);
+  await disconnect(theirs);
+  for (const [index, { root, stream }] of watchers.entries()) {
+    const texts = told[index]!;
+    while (!isLast[root.name]!(texts.at(-1)!)) texts.push(JSON.stringify((await stream.next()).value));
+  }
+  await client.dispose();
+  const everything = told.flat().join('\n');
+  expect(everything).toContain(theirs.own.ids.Export);
+  expect(everything).not.toContain('"errors"');
+  expectNothingOf(ours, everything);
+});

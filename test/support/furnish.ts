@@ -1,0 +1,70 @@
+import type { ApiClient } from './api-client.ts';
+import type { TestApp } from './test-app.ts';
+
+/** What a project has once it is in use, by the names of the types. */
+export interface Furnished {
+  ids: Record<
+    'Project' | 'ApiToken' | 'MixpanelConnection' | 'Integration' | 'Cohort' | 'Export' | 'SyncRun',
+    string
+  >;
+}
+
+/** Uses a project to the full: both partners, a cohort, an export and a run that is over. mark is in all its texts. */
+export async function furnish(app: TestApp, api: ApiClient, mark: string): Promise<Furnished> {
+  const iterable = app.sandbox.iterable.addProject({ type: 'EMAIL' });
+  const mixpanel = app.sandbox.mixpanel.addProject();
+  const account = mixpanel.addServiceAccount();
+  const cohort = mixpanel.addCohort({
+    name: `Cohort ${mark}`,
+    description: `Described ${mark}`,
+    members: [
+      { distinctId: `first-${mark}`, properties: { $email: `first@${mark}.example.com` } },
+      { distinctId: `second-${mark}` },
+    ],
+  });
+  await api.query(
+    `mutation ($key: String!) { connectIntegration(input: { apiKey: $key, projectType: EMAIL }) { id } }`,
+    { key: iterable.addKey() },
+  );
+  await api.query(`mutation ($input: ConnectMixpanelInput!) { connectMixpanel(input: $input) { id } }`, {
+    input: {
+      region: 'US',
+      projectId: mixpanel.id,
+      idMerge: 'ORIGINAL',
+      serviceAccountUsername: account.username,
+      serviceAccountSecret: account.secret,
+    },
+  });
+  await api.query(
+    `mutation ($name: String!) { createApiToken(input: { name: $name, role: CONSUMER }) { secret } }`,
+    { name: `Token ${mark}` },
+  );
+  const { cohorts } = await api.query(`{ cohorts { edges { node { id externalId } } } }`);
+  const cohortId = cohorts.edges.find(
+    (edge: { node: { externalId: string } }) => edge.node.externalId === String(cohort.id),
+  ).node.id;
+  const { startSync } = await api.query(
+    `mutation ($id: ID!) { startSync(input: { cohortId: $id, syncType: DYNAMIC }) { id export { id } } }`,
+    { id: cohortId },
+  );
+  await untilRunIsOver(api, startSync.id);
+  const found = await api.query(`{
+    viewer { project { id } } mixpanel { id } integrations { id } apiTokens(first: 1) { edges { node { id } } }
+  }`);
+  return {
+    ids: {
+      Project: found.viewer.project.id,
+      ApiToken: found.apiTokens.edges[0].node.id,
+      MixpanelConnection: found.mixpanel.id,
+      Integration: found.integrations[0].id,
+      Cohort: cohortId,
+      Export: startSync.export.id,
+      SyncRun: startSync.id,
+    },
+  };
+}
+
+export async function untilRunIsOver(api: ApiClient, runId: string): Promise<void> {
+  const snapshots = api.sse(`subscription ($id: ID!) { syncProgress(runId: $id) { status } }`, { id: runId });
+  for await (const _ of snapshots);
+}
