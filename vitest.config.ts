@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  // As Node resolves imports. With the condition "development", which is added otherwise, our files would get another
+  // copy of graphql than its libraries do, and no error would be an instance of the class that it is compared with.
+  ssr: { resolve: { conditions: ['module', 'node'] } },
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
