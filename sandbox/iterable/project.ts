@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { SandboxClock } from '../clock.ts';
 import { createRateLimit } from '../rate-limit.ts';
-import { createUsers, type IterableProjectType, type Profile, type Users } from './identity.ts';
+import { type Bucket, createUsers, type IterableProjectType, type Profile, type Users } from './identity.ts';
 
 export interface SandboxList {
   id: number;
@@ -26,6 +26,16 @@ export interface IterableSettings {
   /** Added to failCount without a name, for people whose identifier is among these. */
   unnamedFailures: string[];
   refusesDuplicateNames: boolean;
+  /** People whom list calls refuse, whatever their identifiers look like. */
+  refusals: Refusal[];
+}
+
+export interface Refusal {
+  /** The e-mail (in lower case) or userId that is sent. */
+  identifier: string;
+  bucket: Bucket;
+  /** What the answer calls them; the identifier unless given. */
+  named?: string;
 }
 
 export interface IterableKey {
@@ -74,6 +84,7 @@ export function createIterableProject(
     answerStyle: '2026',
     unnamedFailures: [],
     refusesDuplicateNames: true,
+    refusals: [],
     ...given,
   };
   const minute = () => createRateLimit(clock, 60_000, () => 5);

@@ -26,7 +26,14 @@ export async function serveMixpanel(
     status,
     body: { request: `${request.path}?project_id=${params.get('project_id')}`, error },
   });
-  await serveOperation(context, request, response, {
+  const addressed = context.projects.find(
+    (project) => project.region === region && project.id === params.get('project_id'),
+  );
+  if (addressed) {
+    addressed.running++;
+    addressed.mostRunning = Math.max(addressed.mostRunning, addressed.running);
+  }
+  const serving = serveOperation(context, request, response, {
     name: request.path === '/api/app/me' ? 'mixpanel.me' : `mixpanel.${name}`,
     details:
       name === 'engage' ? { page, ...(cohortId === undefined ? {} : { cohortId: String(cohortId) }) } : {},
@@ -55,18 +62,20 @@ export async function serveMixpanel(
       if (!owner.settings.hasApi) {
         return refuse(402, 'Your plan does not allow API calls. Upgrade at mixpanel.com/pricing');
       }
-      if (page === 0 || owner.settings.laterPagesCount) {
-        if (owner.queries.take() > 0) {
-          const { queriesPerHour, concurrentQueries } = owner.settings;
-          return refuse(
-            429,
-            `Query rate limit exceeded for project_id: ${owner.id}. 1/${concurrentQueries} queries running concurrently and ${queriesPerHour + 1}/${queriesPerHour} queries running in the last hour. For more information, please consult our documentation at https://developer.mixpanel.com/reference/rate-limits`,
-          );
-        }
+      const { queriesPerHour, concurrentQueries, laterPagesCount } = owner.settings;
+      const isTooMany = (page === 0 || laterPagesCount) && owner.queries.take() > 0;
+      if (isTooMany || owner.running > concurrentQueries) {
+        return refuse(
+          429,
+          `Query rate limit exceeded for project_id: ${owner.id}. ${owner.running}/${concurrentQueries} queries running concurrently and ${owner.queries.count + (isTooMany ? 1 : 0)}/${queriesPerHour} queries running in the last hour. For more information, please consult our documentation at https://developer.mixpanel.com/reference/rate-limits`,
+        );
       }
       if (name === 'cohorts') return { status: 200, body: listCohorts(owner) };
       return engage(owner, { cohortId, page, params, refuse, now: context.clock.now() });
     },
+  });
+  await serving.finally(() => {
+    if (addressed) addressed.running--;
   });
 }
 
@@ -111,7 +120,10 @@ function engage(
   }
   const wanted = JSON.parse(params.get('output_properties') ?? 'null') as string[] | null;
   const results: unknown[] = [];
-  const { members, pageSize } = session;
+  const { pageSize } = session;
+  const members = settings.keepsSnapshots
+    ? session.members
+    : (project.cohorts.get(session.cohortId)?.members ?? session.members);
   for (let index = page * pageSize; index < Math.min(members.count, (page + 1) * pageSize); index++) {
     const { distinctId, properties = {} } = members.member(index);
     const shown: Record<string, unknown> = wanted ? {} : properties;

@@ -53,26 +53,36 @@ export async function stopExport(
 ): Promise<ExportRow> {
   const scope = await loadRunScope(deps.db, exported.id);
   if (action !== 'KEEP') requireConnected(scope);
-  await endActiveRun(deps, exported.id);
-  if (action === 'DELETE' && scope.export.list_id !== null)
-    await deleteList(deps, scope, scope.export.list_id);
-  return await deps.db.transaction().execute(async (trx) => {
-    const current = await lockExport(trx, exported.id);
-    if (action === 'DELETE' && current.list_id !== null) {
-      await endAllStays(trx, current.id, deps.clock.now());
-      await setExportList(trx, current.id, { listId: null, createdAt: null, comparedAt: null });
-    }
-    if (action === 'EMPTY' && current.list_id !== null) {
-      await queueRun(
-        { ...deps, db: trx },
-        { exportId: current.id, projectId: current.project_id, trigger: 'MANUAL', purpose: 'EMPTY' },
-      );
-    }
-    return await updateExport(trx, current.id, {
-      status: 'STOPPED',
-      nextRunAt: null,
-      ...(action === 'DELETE' ? { listSize: 0 } : {}),
+  for (;;) {
+    await endActiveRun(deps, exported.id);
+    const stopped = await deps.db
+      .transaction()
+      .execute((trx) => stopIdle({ ...deps, db: trx }, scope, action));
+    if (stopped) return stopped;
+  }
+}
+
+/** Undefined when a run has begun again. deps.db must be a transaction: while it has the row, no run begins. */
+async function stopIdle(deps: SyncDeps, scope: RunScope, action: ListAction): Promise<ExportRow | undefined> {
+  const current = await lockExport(deps.db, scope.export.id);
+  if (await findActiveRun(deps.db, current.id)) return undefined;
+  if (action === 'DELETE' && current.list_id !== null) {
+    await deleteList(deps, scope, current.list_id);
+    await endAllStays(deps.db, current.id, deps.clock.now());
+    await setExportList(deps.db, current.id, { listId: null, createdAt: null, comparedAt: null });
+  }
+  if (action === 'EMPTY' && current.list_id !== null) {
+    await queueRun(deps, {
+      exportId: current.id,
+      projectId: current.project_id,
+      trigger: 'MANUAL',
+      purpose: 'EMPTY',
     });
+  }
+  return await updateExport(deps.db, current.id, {
+    status: 'STOPPED',
+    nextRunAt: null,
+    ...(action === 'DELETE' ? { listSize: 0 } : {}),
   });
 }
 
