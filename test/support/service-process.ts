@@ -11,6 +11,8 @@ export interface ServiceProcess extends AsyncDisposable {
   pid: number;
   /** Everything written so far, standard error too. */
   output(): string;
+  /** What was written to standard error. */
+  errors(): string;
   /** Lines of the log, parsed; what is no JSON is not among them. */
   logs(): LogLine[];
   /** The first line of the log that matches, now or later. Throws when the process ends without it. */
@@ -31,6 +33,7 @@ export function startService(env: Record<string, string>, program = 'src/main.ts
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let written = '';
+  let errors = '';
   let onOutput: (() => void)[] = [];
   const wake = () => {
     for (const look of onOutput.splice(0)) look();
@@ -41,6 +44,9 @@ export function startService(env: Record<string, string>, program = 'src/main.ts
       wake();
     });
   }
+  child.stderr.on('data', (text: string) => {
+    errors += text;
+  });
   // Not before the pipes are read to their end.
   const ended = once(child, 'close').then(([code]) => code as number | null);
   ended.then(wake);
@@ -48,6 +54,7 @@ export function startService(env: Record<string, string>, program = 'src/main.ts
   const service: ServiceProcess = {
     pid: child.pid!,
     output: () => written,
+    errors: () => errors,
     logs: () => parseLogs(written),
     async untilLog(matches) {
       for (;;) {
