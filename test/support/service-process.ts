@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 
@@ -17,6 +17,8 @@ export interface ServiceProcess extends AsyncDisposable {
   logs(): LogLine[];
   /** The first line of the log that matches, now or later. Throws when the process ends without it. */
   untilLog(matches: (line: LogLine) => boolean): Promise<LogLine>;
+  /** The first text that matches, now or later, of everything written. */
+  untilOutput(pattern: RegExp): Promise<string>;
   /** Where it listens, once it is up; empty for a process without a gateway. */
   up(): Promise<string>;
   /** Waits for the end: the exit code, or null when a signal ended it. */
@@ -34,7 +36,7 @@ export function startService(env: Record<string, string>, program = 'src/main.ts
   });
   let written = '';
   let errors = '';
-  let onOutput: (() => void)[] = [];
+  const onOutput: (() => void)[] = [];
   const wake = () => {
     for (const look of onOutput.splice(0)) look();
   };
@@ -49,22 +51,28 @@ export function startService(env: Record<string, string>, program = 'src/main.ts
   });
   // Not before the pipes are read to their end.
   const ended = once(child, 'close').then(([code]) => code as number | null);
-  ended.then(wake);
+  let isOver = false;
+  ended.then(() => {
+    isOver = true;
+    wake();
+  });
+
+  async function until<T>(find: () => T | undefined): Promise<T> {
+    for (;;) {
+      const found = find();
+      if (found !== undefined) return found;
+      if (isOver) throw new Error(`The process ended:\n${written}`);
+      await new Promise<void>((look) => onOutput.push(look));
+    }
+  }
 
   const service: ServiceProcess = {
     pid: child.pid!,
     output: () => written,
     errors: () => errors,
     logs: () => parseLogs(written),
-    async untilLog(matches) {
-      for (;;) {
-        const isOver = hasEnded(child);
-        const found = service.logs().find(matches);
-        if (found) return found;
-        if (isOver) throw new Error(`The process ended:\n${written}`);
-        await Promise.race([new Promise<void>((look) => onOutput.push(look)), ended]);
-      }
-    },
+    untilLog: (matches) => until(() => service.logs().find(matches)),
+    untilOutput: (pattern) => until(() => pattern.exec(written)?.[0]),
     async up() {
       return String((await service.untilLog((line) => line.msg === 'Cohort Sync is up')).url ?? '');
     },
@@ -74,15 +82,10 @@ export function startService(env: Record<string, string>, program = 'src/main.ts
       return await ended;
     },
     async [Symbol.asyncDispose]() {
-      onOutput = [];
-      if (!hasEnded(child)) await service.end('SIGKILL');
+      if (!isOver) await service.end('SIGKILL');
     },
   };
   return service;
-}
-
-function hasEnded(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null;
 }
 
 function parseLogs(text: string): LogLine[] {
