@@ -45,7 +45,7 @@ export interface IterableProject {
   keys: Map<string, IterableKey>;
   addKey(options?: { readOnly?: boolean }): string;
   revokeKey(key: string): void;
-  addList(name: string, options?: { listType?: SandboxList['listType'] }): SandboxList;
+  addList(name: string, options?: { listType?: SandboxList['listType']; id?: number }): SandboxList;
   /** The newest list of that name. */
   list(name: string): SandboxList | undefined;
   deleteList(id: number): void;
@@ -100,9 +100,9 @@ export function createIterableProject(
     revokeKey(key) {
       project.keys.get(key)!.isRevoked = true;
     },
-    addList(name, { listType = 'Standard' } = {}) {
+    addList(name, { listType = 'Standard', id = nextListId() } = {}) {
       const list: SandboxList = {
-        id: nextListId(),
+        id,
         name,
         listType,
         createdAt: clock.now(),

@@ -32,9 +32,18 @@ export async function ensureList(
   }
 }
 
-export async function isListThere(destination: Destination, listId: string): Promise<boolean> {
+/** With a name, only a list that bears it counts: another Iterable project may have the id too. */
+export async function isListThere(
+  destination: Destination,
+  wanted: { listId: string; name?: string },
+): Promise<boolean> {
   const lists = await readLists(destination);
-  return lists.some((list) => list.id === listId && list.listType === 'Standard');
+  return lists.some(
+    (list) =>
+      list.id === wanted.listId &&
+      list.listType === 'Standard' &&
+      (wanted.name === undefined || list.name === wanted.name),
+  );
 }
 
 function readLists(destination: Destination): Promise<IterableList[]> {

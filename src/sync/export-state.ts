@@ -86,7 +86,8 @@ async function endActiveRun(deps: SyncDeps, exportId: number): Promise<void> {
         'The run of this export is still finishing its last batch; try again in a moment.',
       );
     }
-    if (active.cancel_requested_at === null) await requestCancel(deps.db, active.id, deps.clock.now());
+    if (active.cancel_requested_at === null)
+      await requestCancel(deps.db, active.id, { now: deps.clock.now(), cause: 'REQUEST' });
     else await wait(CANCEL_POLL_MS);
   }
 }

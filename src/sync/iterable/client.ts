@@ -198,7 +198,15 @@ function toError(response: PartnerResponse): IterableError {
     });
   }
   if (status === 413 || answer.code === 'BatchTooLarge') return new BatchTooLargeError(message, options);
-  if (status === 400 && answer.msg?.includes('invalidListId')) return new InvalidListError(message, options);
+  if (status === 400 && answer.msg?.includes('invalidListId')) {
+    const projectId = answer.params?.projectId;
+    return new InvalidListError(message, {
+      ...options,
+      ...(typeof projectId === 'number' || typeof projectId === 'string'
+        ? { projectId: String(projectId) }
+        : {}),
+    });
+  }
   if (status === 409) return new ConflictError(message, options);
   return new UnexpectedAnswerError(message, options);
 }
