@@ -46,7 +46,7 @@ export function createSpill(partitions: number): Spill {
     written: [],
     bytes: 0,
   }));
-  let file: FileHandle | undefined;
+  let opening: Promise<FileHandle> | undefined;
   let fileEnd = 0;
   let buffered = 0;
 
@@ -68,11 +68,9 @@ export function createSpill(partitions: number): Spill {
   }
 
   async function flush() {
-    if (!file) {
-      const path = join(tmpdir(), `cohort-sync-${randomUUID()}`);
-      file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
-      await unlink(path);
-    }
+    // Pages that come at the same moment wait for one file.
+    opening ??= openNameless();
+    const file = await opening;
     const pending = parts.filter((part) => part.used > 0);
     const all = Buffer.concat(pending.map((part) => part.buffer.subarray(0, part.used)));
     const start = fileEnd;
@@ -92,6 +90,7 @@ export function createSpill(partitions: number): Spill {
 
   async function read(partition: number) {
     const part = parts[partition]!;
+    const file = await opening;
     const all = Buffer.allocUnsafe(part.bytes);
     let at = 0;
     for (const chunk of part.written) {
@@ -114,9 +113,17 @@ export function createSpill(partitions: number): Spill {
     flush,
     read,
     close: async () => {
+      const file = await opening?.catch(() => undefined);
+      opening = undefined;
       await file?.close();
-      file = undefined;
       for (const part of parts) part.buffer = Buffer.alloc(0);
     },
   };
+}
+
+async function openNameless(): Promise<FileHandle> {
+  const path = join(tmpdir(), `cohort-sync-${randomUUID()}`);
+  const file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+  await unlink(path);
+  return file;
 }
