@@ -1,9 +1,12 @@
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import type { GraphQLSchema } from 'graphql';
 import type { Env } from './env.ts';
 import { findViewer } from './resolvers/api-token.ts';
+import { discardBody, readBody } from './server/body.ts';
 import { createGraphql } from './server/graphql.ts';
+import { presentError } from './server/present-error.ts';
 import { createSessions } from './server/sessions.ts';
 import { serveWebSocket } from './server/websocket.ts';
 import { welcomePage } from './server/welcome-page.ts';
@@ -40,8 +43,10 @@ export function createServer(options: {
 
   const server = createHttpServer((request, response) => {
     handle(request, response).catch((error) => {
-      sync.logger.error({ err: error }, 'a request failed by a fault of ours');
-      if (!response.headersSent) sendJson(response, 500, { errors: [{ message: 'Unexpected error.' }] });
+      // A caller who breaks off in the middle of a body is told nothing.
+      if (request.errored === error) return void response.destroy();
+      const shown = presentError(error, sync.logger);
+      if (!response.headersSent) sendJson(response, 500, { errors: [shown] });
       else response.destroy();
     });
   });
@@ -74,8 +79,7 @@ export function createServer(options: {
     if (isPageRequest(request)) return void (await yoga.handle(request, response, { req: request } as never));
     const found = await findViewer(sync, request.headers.authorization);
     if (!found) {
-      // The body is read on, so that the connection can be used again; nothing is made of it.
-      request.resume();
+      discardBody(request);
       return sendJson(response, 401, {
         errors: [
           {
@@ -86,8 +90,9 @@ export function createServer(options: {
       });
     }
     const isMultipart = request.headers['content-type']?.startsWith('multipart/form-data') === true;
-    if (!isMultipart && Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) {
-      request.resume();
+    const chunks = isMultipart ? [] : await readBody(request, MAX_BODY_BYTES);
+    if (!chunks) {
+      discardBody(request);
       return sendJson(response, 413, {
         errors: [
           {
@@ -97,6 +102,8 @@ export function createServer(options: {
         ],
       });
     }
+    // Yoga takes what has been read from here.
+    if (!isMultipart) Object.assign(request, { body: Readable.from(chunks) });
     const forget = sessions.open(found.viewer, found.expiresAt, () => response.destroy());
     response.on('close', forget);
     await yoga.handle(request, response, { req: request, viewer: found.viewer });

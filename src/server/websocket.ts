@@ -42,7 +42,11 @@ export function serveWebSocket(options: {
       connectionInitWaitTimeout: 10_000,
       async onConnect(ctx) {
         const given = ctx.connectionParams?.authorization;
-        const found = await options.findViewer(typeof given === 'string' ? given : undefined);
+        const found = await options
+          .findViewer(typeof given === 'string' ? given : undefined)
+          .catch((error) => {
+            throw presentError(error, logger);
+          });
         if (!found) return false;
         const { socket } = ctx.extra;
         ctx.extra.viewer = found.viewer;

@@ -1,0 +1,121 @@
+import { expect, test } from 'vitest';
+import { encodeId } from '../src/schema/global-id.ts';
+import { buildSchema } from '../src/schema/schema.ts';
+import { callOf, idPathsOf, rootFieldsOf, sendCall } from './support/schema-calls.ts';
+import { startTestApp } from './support/test-app.ts';
+
+const START =
+  'mutation ($id: ID!) { startSync(input: { cohortId: $id, syncType: DYNAMIC }) { id export { id } } }';
+const RUN = 'mutation ($id: ID!) { runExport(exportId: $id) { id } }';
+const person = (id: string) => ({ distinctId: id, properties: { $email: `${id}@example.com` } });
+
+test.for([
+  'nonsense',
+  '',
+  encodeId('SyncRun', '999999999999999999'),
+  encodeId('Export', '99999999999'),
+  encodeId('Cohort', '424242'),
+])('an id that names nothing is NOT_FOUND wherever an id is taken: "%s"', async (id) => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  const answers: Record<string, unknown> = {};
+  const expected: Record<string, unknown> = {};
+  for (const root of rootFieldsOf(buildSchema())) {
+    if (root.kind === 'subscription') continue;
+    for (const path of idPathsOf(root)) {
+      const { errors } = await sendCall(app.api, callOf(root, { values: { [path]: id } }));
+      answers[`${root.name}(${path})`] = errors?.map((error) => error.extensions.code);
+      expected[`${root.name}(${path})`] = ['NOT_FOUND'];
+    }
+  }
+  expect(answers).toEqual(expected);
+});
+
+test('a group cohort cannot be exported, and the answer says why', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  app.mixpanel.addCohort({ name: 'Companies', members: [], isGroup: true });
+  const { refreshCohorts } = await app.api.query('mutation { refreshCohorts { id exportable } }');
+  expect(refreshCohorts).toMatchObject([{ exportable: false }]);
+  const refusal = await app.api.fail(START, { id: refreshCohorts[0].id });
+  expect(refusal.extensions).toEqual({ code: 'INVALID_STATE' });
+  expect(refusal.message).toContain('group cohort');
+});
+
+test('a cohort that has vanished from Mixpanel cannot be exported, and the answer says why', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a')]);
+  app.mixpanel.deleteCohort(cohort.externalId);
+  await app.api.query('mutation { refreshCohorts { id } }');
+  const { cohort: seen } = await app.api.query('query ($id: ID!) { cohort(id: $id) { present } }', cohort);
+  expect(seen).toEqual({ present: false });
+  const refusal = await app.api.fail(START, cohort);
+  expect(refusal.extensions).toEqual({ code: 'INVALID_STATE' });
+  expect(refusal.message).toContain('no longer lists');
+});
+
+test('a second start while a run is going is refused and names that run', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a')]);
+  const { runId, exportId } = await app.startSync(cohort.id, 'DYNAMIC');
+  const refused = { code: 'SYNC_ALREADY_RUNNING', runId };
+  expect((await app.api.fail(START, cohort)).extensions).toEqual(refused);
+  expect((await app.api.fail(RUN, { id: exportId })).extensions).toEqual(refused);
+});
+
+test('without Iterable nothing can be exported', async () => {
+  await using app = await startTestApp();
+  await app.connectMixpanel();
+  const cohort = await app.addCohort('Trial', [person('a')]);
+  const refusal = await app.api.fail(START, cohort);
+  expect(refusal.extensions).toEqual({ code: 'INTEGRATION_NOT_CONNECTED' });
+  expect(refusal.message).toContain('connectIntegration');
+});
+
+test('without Mixpanel its cohorts are neither refreshed nor exported', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a')]);
+  const { exportId } = await app.syncToEnd(cohort.id);
+  expect(await app.api.query('mutation { disconnectMixpanel }')).toEqual({ disconnectMixpanel: true });
+  const refused = { code: 'MIXPANEL_NOT_CONNECTED' };
+  expect((await app.api.fail('mutation { refreshCohorts { id } }')).extensions).toEqual(refused);
+  expect((await app.api.fail(START, cohort)).extensions).toEqual(refused);
+  expect((await app.api.fail(RUN, { id: exportId })).extensions).toEqual(refused);
+});
+
+test('an operation that is too large or too deep is refused before it costs anything', async () => {
+  await using app = await startTestApp();
+  const runs = 'runs(first: 100) { edges { node { id } } }';
+  const wide = `{ exports(first: 100) { edges { node { ${runs} integration { exports(first: 100) { edges { node { ${runs} } } } } } } } }`;
+  const deep = `{ exports { edges { node { ${'lastRun { export { '.repeat(10)} id ${'} }'.repeat(10)} } } } }`;
+  for (const query of [wide, deep]) {
+    const refusal = await app.api.fail(query);
+    expect(refusal.extensions).toEqual({ code: 'QUERY_TOO_COMPLEX' });
+    expect(refusal.message).toMatch(/at most \d+ is allowed/);
+  }
+});
+
+test('a fault of our own is shown as "Unexpected error." with an id that is also in the log', async () => {
+  await using app = await startTestApp({ allowFaults: true, env: { ROLES: 'gateway' } });
+  await app.app.sync.db.schema.alterTable('cohorts').renameTo('cohorts_gone').execute();
+  const error = await app.api.fail('{ cohorts { edges { node { id } } } }');
+  expect(error).toEqual({
+    message: 'Unexpected error.',
+    path: ['cohorts'],
+    locations: expect.anything(),
+    extensions: { errorId: expect.stringMatching(/^[0-9a-f-]{36}$/) },
+  });
+  const logged = app.logs.filter((line) => line.errorId === error.extensions.errorId);
+  expect(logged).toMatchObject([{ level: 50, err: { message: expect.stringContaining('cohorts') } }]);
+});
+
+test('a fault of our own before GraphQL begins has an id in the log too', async () => {
+  await using app = await startTestApp({ allowFaults: true, env: { ROLES: 'gateway' } });
+  await app.app.sync.db.schema.alterTable('api_tokens').renameTo('api_tokens_gone').execute();
+  const { status, errors } = await app.api.send('{ viewer { role } }');
+  expect(status).toBe(500);
+  expect(errors).toEqual([{ message: 'Unexpected error.', extensions: { errorId: expect.any(String) } }]);
+  expect(app.logs.filter((line) => line.errorId === errors![0]!.extensions.errorId)).toHaveLength(1);
+});

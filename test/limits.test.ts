@@ -1,0 +1,89 @@
+import { connect } from 'node:net';
+import { expect, test } from 'vitest';
+import { startTestApp, type TestApp } from './support/test-app.ts';
+
+const MEGABYTE = 1_000_000;
+
+/** A request whose body comes piece by piece, so that no content-length tells its size. */
+async function postInPieces(app: TestApp, body: ReadableStream<Uint8Array>) {
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${app.ownerSecret}` },
+    body,
+    duplex: 'half',
+  } as RequestInit);
+  return { status: response.status, ...((await response.json()) as object) };
+}
+
+const TOO_LARGE = {
+  status: 413,
+  errors: [{ message: 'The body is larger than 1000000 bytes.', extensions: { code: 'BAD_USER_INPUT' } }],
+};
+
+test('a body of more than a megabyte is refused by its content-length', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  const { status, errors } = await app.api.send(`{ viewer { role } } #${'x'.repeat(MEGABYTE)}`);
+  expect({ status, errors }).toEqual(TOO_LARGE);
+});
+
+test('a body without an end is refused once a megabyte of it has come', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  let sentBytes = 0;
+  const endless = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const piece = new Uint8Array(64 * 1024).fill(0x20);
+      sentBytes += piece.length;
+      controller.enqueue(piece);
+    },
+  });
+  expect(await postInPieces(app, endless)).toEqual(TOO_LARGE);
+  expect(sentBytes).toBeGreaterThan(MEGABYTE);
+});
+
+test('a body in pieces of less than a megabyte is read as any other', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  const text = JSON.stringify({ query: `{ viewer { role } } #${'x'.repeat(900_000)}` });
+  const bytes = new TextEncoder().encode(text);
+  let at = 0;
+  const pieces = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (at >= bytes.length) return controller.close();
+      controller.enqueue(bytes.subarray(at, at + 50_000));
+      at += 50_000;
+    },
+  });
+  expect(await postInPieces(app, pieces)).toEqual({
+    status: 200,
+    data: { viewer: { role: 'OWNER' } },
+  });
+});
+
+test('a caller who breaks off in the middle of a body is no fault of the service', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  const { hostname, port } = new URL(app.url);
+  const socket = connect(Number(port), hostname);
+  const request = [
+    'POST /graphql HTTP/1.1',
+    'host: localhost',
+    `authorization: Bearer ${app.ownerSecret}`,
+    'content-type: application/json',
+    'content-length: 1000',
+    'expect: 100-continue',
+    '',
+    '',
+  ];
+  socket.write(request.join('\r\n'));
+  // "Continue" comes when the service waits for the body.
+  await new Promise((resolve) => socket.once('data', resolve));
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.destroy();
+  await closed;
+  expect(await app.api.query('{ viewer { role } }')).toEqual({ viewer: { role: 'OWNER' } });
+});
+
+test('a WebSocket message of more than a megabyte closes the socket', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  const client = app.api.webSocket();
+  const values = client.iterate({ query: `{ viewer { role } } #${'x'.repeat(MEGABYTE)}` });
+  await expect(values.next()).rejects.toMatchObject({ code: 1009 });
+});
