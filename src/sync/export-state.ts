@@ -107,8 +107,9 @@ async function deleteList(deps: SyncDeps, { integration }: RunScope, listId: str
     baseUrl: deps.env.iterable.baseUrl[integration.data_center!],
     apiKey: deps.secrets.decrypt(integration.api_key!),
   });
+  const signal = AbortSignal.timeout(MUTATION_BUDGET_MS);
   try {
-    await withRetries(() => client.deleteList(listId), { budgetMs: MUTATION_BUDGET_MS });
+    await withRetries(() => client.deleteList(listId, { signal }), { budgetMs: MUTATION_BUDGET_MS, signal });
   } catch (error) {
     if (error instanceof InvalidListError) return;
     if (error instanceof ConflictError) {
@@ -125,12 +126,11 @@ async function deleteList(deps: SyncDeps, { integration }: RunScope, listId: str
         },
       );
     }
-    if (error instanceof IterableError) {
-      throw new CohortSyncError('PARTNER_UNAVAILABLE', `Iterable did not delete the list: ${error.message}`, {
-        cause: error,
-      });
-    }
-    throw error;
+    const words = error instanceof IterableError ? error.message : 'no answer in time.';
+    if (!(error instanceof IterableError) && !signal.aborted) throw error;
+    throw new CohortSyncError('PARTNER_UNAVAILABLE', `Iterable did not delete the list: ${words}`, {
+      cause: error,
+    });
   }
 }
 
