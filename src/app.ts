@@ -70,7 +70,7 @@ export async function startApp(options: {
       const gateway = server;
       stops.push(async () => {
         gateway.drain();
-        await Promise.all([live.stop(), gateway.stop()]);
+        await Promise.all([gateway.stop(), live.stop()]);
       });
       url = await server.listen();
     }

@@ -39,6 +39,7 @@ export function createServer(options: {
   const yoga = createGraphql(options);
   const sessions = createSessions(() => sync.clock.now());
   live.onTokenRevoked((tokenId) => sessions.closeToken(tokenId));
+  const eventStreams = new Set<ServerResponse>();
   let isDraining = false;
 
   const server = createHttpServer((request, response) => {
@@ -105,13 +106,19 @@ export function createServer(options: {
     // Yoga takes what has been read from here.
     if (!isMultipart) Object.assign(request, { body: Readable.from(chunks) });
     const forget = sessions.open(found.viewer, found.expiresAt, () => response.destroy());
-    response.on('close', forget);
+    if (request.headers.accept?.includes('text/event-stream')) eventStreams.add(response);
+    response.on('close', () => {
+      forget();
+      eventStreams.delete(response);
+    });
     await yoga.handle(request, response, { req: request, viewer: found.viewer });
   }
 
   let stopped: Promise<void> | undefined;
   async function stop() {
     isDraining = true;
+    // Broken off, not completed: to a watcher completion means that the run is over.
+    for (const response of eventStreams) response.destroy();
     await sockets.stop();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
