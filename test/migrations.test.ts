@@ -13,6 +13,7 @@ const MIGRATIONS = resolve(import.meta.dirname, '../db/migrations');
 /** Every merged migration, with the SHA-256 of its file. A new one is added here; a line that is here stays. */
 const FROZEN = {
   '0001-initial.ts': 'bb3ec7af65145646339a18ade6ffaa96b4eb0320f374a4747b4eb73a060c4d1c',
+  '0002-connections.ts': '913b97b25512c6a01d5367ab930b21c0a2be45de7719539c860e71d3e458bd2a',
 };
 
 test('merged migrations are frozen', async () => {
@@ -194,6 +195,7 @@ test.each([
     CHECK,
     newRun(', status, phase, finished_at, members', `, 'SUCCEEDED', 'DONE', now(), 1`),
   ],
+  ['a cause of an end that nobody asked for', CHECK, `update sync_runs set cancel_cause = 'REQUEST'`],
   ['an error without a message', CHECK, `update sync_runs set error_code = 'INTERNAL'`],
   ['a batch of nobody', CHECK, `update sync_batches set size = 0`],
   ['a batch in a state that there is not', CHECK, `update sync_batches set state = 'LOST'`],
