@@ -6,6 +6,7 @@ import { type Bucket, createUsers, type IterableProjectType, type Profile, type 
 export interface SandboxList {
   id: number;
   name: string;
+  description?: string;
   listType: 'Standard' | 'Dynamic' | 'Suppression' | 'Internal';
   createdAt: number;
   members: Set<Profile>;
@@ -55,7 +56,10 @@ export interface IterableProject {
   keys: Map<string, IterableKey>;
   addKey(options?: { readOnly?: boolean }): string;
   revokeKey(key: string): void;
-  addList(name: string, options?: { listType?: SandboxList['listType']; id?: number }): SandboxList;
+  addList(
+    name: string,
+    options?: { listType?: SandboxList['listType']; id?: number; description?: string | undefined },
+  ): SandboxList;
   /** The newest list of that name. */
   list(name: string): SandboxList | undefined;
   deleteList(id: number): void;
@@ -111,10 +115,11 @@ export function createIterableProject(
     revokeKey(key) {
       project.keys.get(key)!.isRevoked = true;
     },
-    addList(name, { listType = 'Standard', id = nextListId() } = {}) {
+    addList(name, { listType = 'Standard', id = nextListId(), description } = {}) {
       const list: SandboxList = {
         id,
         name,
+        ...(description === undefined ? {} : { description }),
         listType,
         createdAt: clock.now(),
         members: new Set(),

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { SandboxReply, SandboxRequest } from '../http.ts';
 import { type OperationContext, serveOperation } from '../serve-operation.ts';
-import type { MixpanelProject } from './project.ts';
+import type { MemberList, MixpanelProject } from './project.ts';
 
 export interface MixpanelContext extends OperationContext {
   projects: MixpanelProject[];
@@ -112,7 +112,9 @@ function engage(
     if (!cohort || cohort.isGroup) return refuse(400, `cohort ${cohortId} not found`);
     sessionId = `${now}-${randomBytes(16).toString('hex')}`;
     const pageSize = Math.min(MAX_PAGE_SIZE, Number(params.get('page_size') ?? settings.defaultPageSize));
-    project.sessions.set(sessionId, { members: cohort.members, cohortId: cohort.id, pageSize, at: now });
+    const members =
+      params.get('include_all_users') === 'false' ? withProfile(cohort.members) : cohort.members;
+    project.sessions.set(sessionId, { members, cohortId: cohort.id, pageSize, at: now });
   }
   const session = project.sessions.get(sessionId!);
   if (!session || now - session.at > settings.sessionLifeMs || session.cohortId !== cohortId) {
@@ -140,11 +142,19 @@ function engage(
       page,
       session_id: sessionId,
       page_size: pageSize,
-      ...(isTotalTold ? { total: members.count + settings.totalError } : {}),
+      ...(isTotalTold ? { total: Math.max(0, members.count + settings.totalError) } : {}),
       status: 'ok',
       computed_at: new Date(now).toISOString(),
     },
   };
+}
+
+function withProfile(members: MemberList): MemberList {
+  const kept: number[] = [];
+  for (let index = 0; index < members.count; index++) {
+    if (members.member(index).properties !== undefined) kept.push(index);
+  }
+  return { count: kept.length, member: (index) => members.member(kept[index]!) };
 }
 
 /** Parameters come in the query, a form or JSON. */
