@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { encodeId } from '../src/schema/global-id.ts';
 import { buildSchema } from '../src/schema/schema.ts';
+import { IMPORT } from './support/import-file.ts';
 import { callOf, idPathsOf, rootFieldsOf, sendCall } from './support/schema-calls.ts';
 import { startTestApp } from './support/test-app.ts';
 
@@ -118,4 +119,21 @@ test('a fault of our own before GraphQL begins has an id in the log too', async 
   expect(status).toBe(500);
   expect(errors).toEqual([{ message: 'Unexpected error.', extensions: { errorId: expect.any(String) } }]);
   expect(app.logs.filter((line) => line.errorId === errors![0]!.extensions.errorId)).toHaveLength(1);
+});
+
+test('an upload that cannot be written to the disk is a fault of our own', async () => {
+  await using app = await startTestApp({ allowFaults: true, env: { ROLES: 'gateway' } });
+  vi.stubEnv('TMPDIR', '/no/such/folder');
+  try {
+    const { errors } = await app.api.upload(
+      IMPORT,
+      { input: { name: 'Trial' } },
+      { name: 'people.csv', content: `email\n${'a@example.com\n'.repeat(100_000)}` },
+    );
+    expect(errors).toMatchObject([
+      { message: 'Unexpected error.', extensions: { errorId: expect.any(String) } },
+    ]);
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });

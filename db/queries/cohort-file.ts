@@ -9,6 +9,19 @@ export interface FileMember {
   user_id: string | null;
 }
 
+/** The upload that is a file cohort's members now, and how many different people it has. */
+export async function findCurrentImport(
+  db: Db,
+  cohortId: string,
+): Promise<{ importId: string | null; people: number }> {
+  const row = await db
+    .selectFrom('cohorts')
+    .select(['import_id', 'member_count'])
+    .where('id', '=', cohortId)
+    .executeTakeFirstOrThrow();
+  return { importId: row.import_id, people: row.member_count ?? 0 };
+}
+
 export async function readFileMembers(
   db: Db,
   importId: string,

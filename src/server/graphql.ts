@@ -41,6 +41,8 @@ export function createGraphql(options: { schema: GraphQLSchema; sync: SyncDeps; 
     cors: false,
     batching: false,
     multipart: false,
+    // Bodies are bounded where they are read: src/server/body.ts and upload.ts. Yoga would refuse files of 25 MB.
+    maxRequestBodySize: false,
     parserAndValidationCache: true,
     logging: false,
     maskedErrors: { maskError: (error) => presentError(error, sync.logger) },

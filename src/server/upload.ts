@@ -71,17 +71,24 @@ async function receive(request: IncomingMessage, paths: string[]) {
       const blob = await openAsBlob(path);
       files.set(part, { name, stream: () => blob.stream() as ReadableStream<Uint8Array> });
     });
-    write.catch(() => undefined);
+    // Without somebody who takes it, the rest of the body would never be read.
+    write.catch((error) => parser.destroy(error));
     writing.push(write);
   });
   try {
     await pipeline(request, parser);
     await Promise.all(writing);
-  } catch {
+  } catch (error) {
+    // A disk that is full is no fault of the caller.
+    if (isDiskError(error)) throw error;
     throw malformed('body', 'is not a whole multipart/form-data body.');
   }
   if (isTooLarge) throw malformed('file', `is larger than ${MAX_FILE_BYTES / 1024 ** 3} GiB.`);
   return { fields, files };
+}
+
+function isDiskError(error: unknown): boolean {
+  return ['open', 'write', 'close'].includes((error as NodeJS.ErrnoException).syscall ?? '');
 }
 
 function parseJson(name: string, text: string | undefined): Record<string, unknown> {

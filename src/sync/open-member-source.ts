@@ -20,7 +20,7 @@ export function openMemberSource(deps: SyncDeps, { cohort, mixpanel }: RunScope)
   const expectedPeople = cohort.member_count ?? 0;
   if (cohort.source === 'FILE') {
     return {
-      source: createFileSource({ db: deps.db, importId: cohort.import_id, people: expectedPeople }),
+      source: createFileSource({ db: deps.db, cohortId: cohort.id }),
       expectedPeople,
       beforeRead: async () => undefined,
     };

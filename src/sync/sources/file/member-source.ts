@@ -1,17 +1,17 @@
 import type { Db } from '../../../../db/connect.ts';
-import { readFileMembers } from '../../../../db/queries/cohort-file.ts';
+import { findCurrentImport, readFileMembers } from '../../../../db/queries/cohort-file.ts';
 import type { MemberSource } from '../source.ts';
 
 const PAGE_SIZE = 2_000;
 
 /**
  * The people of an uploaded file, in the order of its lines. An upload that replaces it meanwhile takes its rows away:
- * then fewer people come than the total says.
+ * then fewer people come than the total says, and whoever reads again gets the new ones.
  */
-export function createFileSource(file: { db: Db; importId: string | null; people: number }): MemberSource {
-  const { db, importId, people } = file;
+export function createFileSource({ db, cohortId }: { db: Db; cohortId: string }): MemberSource {
   return {
     async read(onPage, signal) {
+      const { importId, people } = await findCurrentImport(db, cohortId);
       if (importId === null) return { total: people };
       let after = -1;
       for (let number = 0; ; number++) {

@@ -17,7 +17,7 @@ const DISTINCT_ID_KEYS = ['$distinct_id', 'distinct_id'];
 /** In order: the first that is not empty is taken. */
 const EMAIL_KEYS = ['email', '$email'];
 const USER_ID_KEYS = ['$iterable_user_id', 'iterable_user_id', 'user_id', 'userId'];
-/** Stands for an e-mail or userId that is neither text nor number: no rule takes it for well-formed. */
+/** Stands for an e-mail or userId that is neither text nor an exact number: no rule takes it for well-formed. */
 const NOT_TEXT = '\uFFFD';
 
 /**
@@ -27,6 +27,7 @@ const NOT_TEXT = '\uFFFD';
 export async function* parseMembers(bytes: AsyncIterable<Uint8Array>): AsyncIterable<FileRow[]> {
   const faults = createFaults();
   const { first, all } = await peek(decode(bytes, faults));
+  if (first === undefined) throw fileError(['the file has no rows.']);
   const rows = first === '{' ? parseNdjson(all, faults) : parseCsv(all, faults);
   let batch: FileRow[] = [];
   let count = 0;
@@ -71,16 +72,15 @@ function fileError(messages: string[]): BadUserInputError {
 async function* decode(bytes: AsyncIterable<Uint8Array>, faults: Faults): AsyncIterable<string> {
   const decoder = new TextDecoder('utf-8');
   let line = 1;
-  for await (const chunk of bytes) {
-    const text = decoder.decode(chunk, { stream: true });
-    if (text.includes('\uFFFD') || text.includes('\0')) {
-      const at = text.search(/[\uFFFD\0]/);
-      faults.add(line + countLines(text.slice(0, at)), 'is not valid UTF-8 text.');
-    }
+  const check = (text: string) => {
+    const at = text.search(/[\uFFFD\0]/);
+    if (at !== -1) faults.add(line + countLines(text.slice(0, at)), 'is not valid UTF-8 text.');
     line += countLines(text);
-    yield text.replaceAll('\0', '\uFFFD');
-  }
-  yield decoder.decode();
+    return text.replaceAll('\0', '\uFFFD');
+  };
+  for await (const chunk of bytes) yield check(decoder.decode(chunk, { stream: true }));
+  // A character that breaks off at the end of the file shows now.
+  yield check(decoder.decode());
 }
 
 function countLines(text: string): number {
@@ -143,15 +143,17 @@ async function* parseNdjson(texts: AsyncIterable<string>, faults: Faults): Async
 }
 
 async function* parseCsv(texts: AsyncIterable<string>, faults: Faults): AsyncIterable<FileRow> {
-  const parser = Readable.from(texts).pipe(
-    parse({
-      bom: true,
-      info: true,
-      relax_column_count: true,
-      skip_empty_lines: true,
-      max_record_size: MAX_LINE_BYTES,
-    }),
-  );
+  const source = Readable.from(texts);
+  const parser = parse({
+    bom: true,
+    info: true,
+    relax_column_count: true,
+    skip_empty_lines: true,
+    max_record_size: MAX_LINE_BYTES,
+  });
+  // pipe() hands on neither the failure of the one nor the end of the other.
+  source.on('error', (error) => parser.destroy(error));
+  source.pipe(parser);
   let header: string[] | undefined;
   try {
     for await (const { record, info } of parser as AsyncIterable<{
@@ -177,6 +179,8 @@ async function* parseCsv(texts: AsyncIterable<string>, faults: Faults): AsyncIte
     const { code, lines } = error as { code?: unknown; lines?: unknown };
     if (typeof code !== 'string' || !code.startsWith('CSV_')) throw error;
     faults.add(Number(lines) || 1, `is not valid CSV (${code.slice(4).toLowerCase().replaceAll('_', ' ')}).`);
+  } finally {
+    source.destroy();
   }
 }
 
@@ -193,7 +197,7 @@ function toRow(values: Record<string, unknown>, line: number, faults: Faults): F
   const distinctId = firstText(values, DISTINCT_ID_KEYS);
   const email = firstText(values, EMAIL_KEYS);
   if (distinctId === NOT_TEXT) {
-    faults.add(line, 'its distinct_id is neither text nor a number.');
+    faults.add(line, 'its distinct_id is neither text nor a number of at most 15 digits.');
     return undefined;
   }
   const name = distinctId ?? email;
@@ -208,13 +212,17 @@ function firstText(values: Record<string, unknown>, keys: string[]): string | un
   for (const key of keys) {
     const value = values[key];
     if (value === undefined || value === null) continue;
-    const text =
-      typeof value === 'string'
-        ? value.trim()
-        : typeof value === 'number'
-          ? (Number.isInteger(value) ? BigInt(value) : value).toString()
-          : NOT_TEXT;
+    const text = typeof value === 'string' ? value.trim() : isExact(value) ? decimalOf(value) : NOT_TEXT;
     if (text !== '') return text.replaceAll('\0', NOT_TEXT);
   }
   return undefined;
+}
+
+/** A whole number that JSON cannot carry exactly would silently name somebody else. */
+function isExact(value: unknown): value is number {
+  return typeof value === 'number' && (Number.isSafeInteger(value) || !Number.isInteger(value));
+}
+
+function decimalOf(value: number): string {
+  return (Number.isInteger(value) ? BigInt(value) : value).toString();
 }
