@@ -43,6 +43,10 @@ export function createServer(options: {
   let isDraining = false;
 
   const server = createHttpServer((request, response) => {
+    // A connection that is kept for a next request would hold up the end of the service.
+    response.once('close', () => {
+      if (isDraining) server.closeIdleConnections();
+    });
     handle(request, response).catch((error) => {
       // A caller who breaks off in the middle of a body is told nothing.
       if (request.errored === error) return void response.destroy();

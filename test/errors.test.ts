@@ -137,3 +137,12 @@ test('an upload that cannot be written to the disk is a fault of our own', async
     vi.unstubAllEnvs();
   }
 });
+
+test('a fault of our own while a WebSocket opens closes it without a word of what it was', async () => {
+  await using app = await startTestApp({ allowFaults: true, env: { ROLES: 'gateway' } });
+  await app.app.sync.db.schema.alterTable('api_tokens').renameTo('api_tokens_gone').execute();
+  const client = app.api.webSocket();
+  const values = client.iterate({ query: 'subscription { integrationUpdated { id } }' });
+  await expect(values.next()).rejects.toMatchObject({ code: 4500, reason: 'Unexpected error.' });
+  expect(app.logs.filter((line) => line.errorId !== undefined)).toHaveLength(1);
+});

@@ -17,7 +17,7 @@ export interface GraphqlAnswer<Data> {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of any shape; the assertions are the types.
-type AnyData = any;
+export type AnyData = any;
 
 /** A caller of the public API with one token, over HTTP, server-sent events and WebSocket. */
 export interface ApiClient {
