@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type Api, connectPartners, createApi } from './api.ts';
@@ -16,6 +17,8 @@ export interface Service {
   stop(): Promise<void>;
 }
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
 /** Posts at a time, of the floor and of the service alike. */
 export const CONCURRENCY = 5;
 
@@ -26,10 +29,8 @@ export async function startService(options: {
   env?: Record<string, string>;
 }): Promise<Service> {
   const token = randomBytes(24).toString('base64url');
-  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-  // BENCH_NODE_ARGS: for profiling, as in BENCH_NODE_ARGS=--cpu-prof.
-  const nodeArgs = (process.env.BENCH_NODE_ARGS ?? '').split(' ').filter((arg) => arg !== '');
-  const child = spawn(process.execPath, [...nodeArgs, main], {
+  const child = spawn(process.execPath, readStartArgs(), {
+    cwd: ROOT,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env.PATH ?? '',
@@ -61,6 +62,14 @@ export async function startService(options: {
       await exited;
     },
   };
+}
+
+/** What `npm start` gives to node; BENCH_NODE_ARGS come before it, for profiles (--cpu-prof) and trials of settings. */
+function readStartArgs(): string[] {
+  const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  const [, ...args] = scripts.start.split(' ');
+  const further = (process.env.BENCH_NODE_ARGS ?? '').split(' ').filter((arg) => arg !== '');
+  return [...further, ...args];
 }
 
 /** What goes wrong in the service is shown: a figure taken from a run that stumbled is no figure. */
