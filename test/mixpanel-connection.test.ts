@@ -250,3 +250,23 @@ test('a refresh that is refused needs attention as well', async () => {
   await app.api.query(REFRESH);
   expect((await readConnection(app)).status).toBe('CONNECTED');
 });
+
+test('without Mixpanel nothing runs, and dynamic exports catch up when it is connected again', async () => {
+  await using app = await startTestApp({ env: quiet });
+  await app.connect();
+  const cohort = await app.addCohort('Read', people(2));
+  const { exportId } = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  await app.api.query('mutation { disconnectMixpanel }');
+  app.mixpanel.setMembers(cohort.externalId, people(3));
+  app.clock.advance({ minutes: 40 });
+  const error = await app.api.fail('mutation ($id: ID!) { runExport(exportId: $id) { id } }', {
+    id: exportId,
+  });
+  expect(error.extensions.code).toBe('MIXPANEL_NOT_CONNECTED');
+  await app.connectMixpanel({ idMerge: 'ORIGINAL' });
+  expect(await app.untilRuns(exportId, 2)).toMatchObject({
+    status: 'SUCCEEDED',
+    trigger: 'SCHEDULED',
+    counts: { added: 1, unchanged: 2 },
+  });
+});
