@@ -3,7 +3,7 @@ import type { CodegenConfig } from '@graphql-codegen/cli';
 const config: CodegenConfig = {
   schema: './scripts/printed-schema.ts',
   generates: {
-    'schema.graphql': { plugins: ['schema-ast'], config: { includeDirectives: true, sort: true } },
+    'schema.graphql': { plugins: ['./scripts/schema-text.ts'] },
   },
 };
 

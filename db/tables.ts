@@ -21,6 +21,7 @@ export type ActiveRunStatus = 'QUEUED' | 'RUNNING' | 'AWAITING_APPROVAL';
 export type FinishedRunStatus = 'SUCCEEDED' | 'PARTIALLY_SUCCEEDED' | 'FAILED' | 'CANCELLED';
 export type SyncRunStatus = ActiveRunStatus | FinishedRunStatus;
 export type SyncPhase = 'WAITING' | 'READING' | 'PLANNING' | 'REMOVING' | 'ADDING' | 'FINISHING' | 'DONE';
+export type CancelCause = 'REQUEST' | 'DISCONNECT';
 export type BatchKind = 'REMOVE' | 'ADD';
 export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED';
 export type MemberOutcome = 'ADDED' | 'UNCHANGED' | 'REMOVED' | 'REJECTED';
@@ -125,6 +126,8 @@ interface IntegrationTable {
   connected_at: Date | null;
   connected_by: string | null;
   revision: Generated<number>;
+  /** Iterable's id of the project it was last connected to; null when Iterable did not tell it. */
+  partner_project_id: string | null;
 }
 
 interface CohortTable {
@@ -207,6 +210,7 @@ interface SyncRunTable {
   planned_at: Date | null;
   finished_at: Date | null;
   cancel_requested_at: Date | null;
+  cancel_cause: CancelCause | null;
   error_code: SyncErrorCode | null;
   error_message: string | null;
   error_retryable: boolean | null;
@@ -271,5 +275,3 @@ export type CohortRow = Selectable<CohortTable>;
 export type ExportRow = Selectable<ExportTable>;
 export type SyncRunRow = Selectable<SyncRunTable>;
 export type SyncBatchRow = Selectable<SyncBatchTable>;
-export type ListMemberRow = Selectable<ListMemberTable>;
-export type RejectionRow = Selectable<RejectionTable>;

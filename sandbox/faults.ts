@@ -8,6 +8,8 @@ export interface Fault {
   skip?: number;
   /** How many requests it meets; for ever unless given. */
   times?: number;
+  /** Meets this share of them only, at random: 0 to 1. */
+  chance?: number;
   /** Wait before anything else, in milliseconds. */
   delayMs?: number;
   /** Answer this instead. */
@@ -40,6 +42,7 @@ export function createFaults(): Faults {
         if (fault.page !== undefined && fault.page !== page) continue;
         if (fault.seen++ < (fault.skip ?? 0)) continue;
         if (fault.times !== undefined && fault.met >= fault.times) continue;
+        if (fault.chance !== undefined && Math.random() >= fault.chance) continue;
         fault.met++;
         return fault;
       }

@@ -12,6 +12,7 @@ import { createServer, type Server } from './server.ts';
 import { startBoss } from './sync/boss.ts';
 import type { SyncDeps } from './sync/deps.ts';
 import { type Live, startLive } from './sync/live.ts';
+import { rotateSecrets } from './sync/rotate-secrets.ts';
 import { type Scheduler, startScheduler } from './sync/scheduler.ts';
 import { startWorker, type Worker } from './sync/worker.ts';
 
@@ -55,7 +56,10 @@ export async function startApp(options: {
     const keys = env.encryptionKeys ?? [
       Buffer.from(await keepSecret(env.dataDir, 'encryption-key', generateKey), 'base64'),
     ];
-    const sync: SyncDeps = { db, clock, env, secrets: createSecrets(keys), jobs: boss.jobs, logger };
+    const secrets = createSecrets(keys);
+    const rotated = await rotateSecrets(db, secrets);
+    if (rotated > 0) logger.info({ rotated }, 'stored secrets are now encrypted with the newest key');
+    const sync: SyncDeps = { db, clock, env, secrets, jobs: boss.jobs, mixpanelTurns: new Map(), logger };
 
     let url: string | undefined;
     let server: Server | undefined;
@@ -66,7 +70,7 @@ export async function startApp(options: {
       const gateway = server;
       stops.push(async () => {
         gateway.drain();
-        await Promise.all([live.stop(), gateway.stop()]);
+        await Promise.all([gateway.stop(), live.stop()]);
       });
       url = await server.listen();
     }

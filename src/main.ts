@@ -4,30 +4,38 @@ import { createLogger } from './logger.ts';
 
 /** A service that is told to stop has this long; then it goes anyway, and others take up what it had. */
 const STOP_PATIENCE_MS = 10_000;
+/** What a request to a partner that was given up may still hold open after everything else has stopped. */
+const EXIT_PATIENCE_MS = 500;
 
 const env = readEnvOrExit();
 const logger = createLogger(env);
-let app: App | undefined;
+const starting = startApp({ env, logger });
+
+let isStopping = false;
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
+
 try {
-  app = await startApp({ env, logger });
+  const app = await starting;
+  logger.info({ roles: [...env.roles], ...(app.url ? { url: app.url } : {}) }, 'Cohort Sync is up');
+  if (app.firstSecret !== undefined) tellFirstSteps(app.url, app.firstSecret);
 } catch (error) {
   logger.fatal({ err: error }, 'the service could not start');
   process.exitCode = 1;
 }
-if (app) {
-  const started = app;
-  let isStopping = false;
-  const stop = (signal: string) => {
-    if (isStopping) return;
-    isStopping = true;
-    logger.info({ signal }, 'stopping');
-    setTimeout(() => process.exit(1), STOP_PATIENCE_MS).unref();
-    started.stop().then(() => logger.info('stopped'));
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  logger.info({ roles: [...env.roles], ...(started.url ? { url: started.url } : {}) }, 'Cohort Sync is up');
-  if (started.firstSecret !== undefined) tellFirstSteps(started.url, started.firstSecret);
+
+/** Also while it is still starting: what was started is stopped. */
+function stop(signal: NodeJS.Signals): void {
+  if (isStopping) return;
+  isStopping = true;
+  logger.info({ signal }, 'stopping');
+  setTimeout(() => process.exit(1), STOP_PATIENCE_MS).unref();
+  starting
+    .then((app: App) => app.stop())
+    .then(
+      () => logger.info('stopped'),
+      () => undefined,
+    )
+    .finally(() => setTimeout(() => process.exit(), EXIT_PATIENCE_MS).unref());
 }
 
 function readEnvOrExit() {

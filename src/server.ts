@@ -44,6 +44,7 @@ export function createServer(options: {
       sync.logger.warn({ err: error }, 'could not look for tokens that were revoked'),
     );
   });
+  const eventStreams = new Set<ServerResponse>();
   let isDraining = false;
 
   const server = createHttpServer((request, response) => {
@@ -114,13 +115,19 @@ export function createServer(options: {
     // Yoga takes what has been read from here.
     if (!isMultipart) Object.assign(request, { body: Readable.from(chunks) });
     const forget = sessions.open(found.viewer, found.expiresAt, () => response.destroy());
-    response.on('close', forget);
+    if (request.headers.accept?.includes('text/event-stream')) eventStreams.add(response);
+    response.on('close', () => {
+      forget();
+      eventStreams.delete(response);
+    });
     await yoga.handle(request, response, { req: request, viewer: found.viewer });
   }
 
   let stopped: Promise<void> | undefined;
   async function stop() {
     isDraining = true;
+    // Broken off, not completed: to a watcher completion means that the run is over.
+    for (const response of eventStreams) response.destroy();
     await sockets.stop();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
@@ -147,14 +154,9 @@ export function createServer(options: {
   };
 }
 
-/** A browser that opens /graphql is shown GraphiQL, which asks for a token itself. */
+/** A browser that opens /graphql, also by a link with a query in it, is shown GraphiQL, which asks for a token itself. */
 function isPageRequest(request: IncomingMessage): boolean {
-  const query = (request.url ?? '').split('?')[1] ?? '';
-  return (
-    request.method === 'GET' &&
-    request.headers.accept?.includes('text/html') === true &&
-    !new URLSearchParams(query).has('query')
-  );
+  return request.method === 'GET' && request.headers.accept?.includes('text/html') === true;
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type {
+  CancelCause,
   FinishedRunStatus,
   RunPurpose,
   SyncErrorCode,
@@ -175,11 +176,22 @@ export async function parkRun(db: Db, { runId, attempt }: RunAttempt): Promise<b
   return numUpdatedRows === 1n;
 }
 
-/** A queued run ends at once; a running one is asked to. Undefined when it was over. */
-export async function requestCancel(db: Db, runId: string, now: Date): Promise<SyncRunRow | undefined> {
+/** A queued run ends at once; a running one is asked to. The first cause stays. Undefined when the run was over. */
+export async function requestCancel(
+  db: Db,
+  runId: string,
+  request: { now: Date; cause: CancelCause },
+): Promise<SyncRunRow | undefined> {
+  const { now, cause } = request;
   const cancelled = await db
     .updateTable('sync_runs')
-    .set({ status: 'CANCELLED', phase: 'DONE', finished_at: now, cancel_requested_at: now })
+    .set({
+      status: 'CANCELLED',
+      phase: 'DONE',
+      finished_at: now,
+      cancel_requested_at: now,
+      cancel_cause: cause,
+    })
     .where('id', '=', runId)
     .where('status', '=', 'QUEUED')
     .returningAll()
@@ -187,9 +199,21 @@ export async function requestCancel(db: Db, runId: string, now: Date): Promise<S
   if (cancelled) return cancelled;
   return db
     .updateTable('sync_runs')
-    .set({ cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, ${now})` })
+    .set({
+      cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, ${now})`,
+      cancel_cause: sql<CancelCause>`coalesce(cancel_cause, ${cause})`,
+    })
     .where('id', '=', runId)
     .where('status', '=', 'RUNNING')
     .returningAll()
     .executeTakeFirst();
+}
+
+export async function findCancelCause(db: Db, runId: string): Promise<CancelCause | null> {
+  const run = await db
+    .selectFrom('sync_runs')
+    .select('cancel_cause')
+    .where('id', '=', runId)
+    .executeTakeFirstOrThrow();
+  return run.cancel_cause;
 }

@@ -1,9 +1,6 @@
+import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { DataCenter, IntegrationRow, IterableProjectType, Provider, UserIdFallback } from '../tables.ts';
-
-export async function findIntegration(db: Db, integrationId: string): Promise<IntegrationRow> {
-  return db.selectFrom('integrations').selectAll().where('id', '=', integrationId).executeTakeFirstOrThrow();
-}
 
 /** The partner refused our key: its dynamic exports are held until it is connected again. */
 export async function setIntegrationAttention(
@@ -53,6 +50,8 @@ export interface ConnectedIntegration {
   apiKeyHint: string;
   connectedAt: Date;
   connectedBy: string;
+  /** Iterable's id of the project; null when Iterable did not tell it. */
+  partnerProjectId: string | null;
 }
 
 /** The project's integration with this provider, connected anew. */
@@ -69,6 +68,7 @@ export async function upsertIntegration(db: Db, connected: ConnectedIntegration)
     api_key_hint: connected.apiKeyHint,
     connected_at: connected.connectedAt,
     connected_by: connected.connectedBy,
+    partner_project_id: connected.partnerProjectId,
   };
   return db
     .insertInto('integrations')
@@ -76,4 +76,42 @@ export async function upsertIntegration(db: Db, connected: ConnectedIntegration)
     .onConflict((conflict) => conflict.columns(['project_id', 'provider']).doUpdateSet(values))
     .returningAll()
     .executeTakeFirstOrThrow();
+}
+
+/** Which project at the provider the integration was last connected to, and nobody connects it before the transaction ends. */
+export async function lockPartnerProjectId(
+  db: Db,
+  projectId: string,
+  provider: Provider,
+): Promise<string | null> {
+  const row = await db
+    .selectFrom('integrations')
+    .select('partner_project_id')
+    .where('project_id', '=', projectId)
+    .where('provider', '=', provider)
+    .forUpdate()
+    .executeTakeFirst();
+  return row?.partner_project_id ?? null;
+}
+
+/**
+ * The key may belong to another project at the provider than before: the next run of each export looks whether its list
+ * is there and who is on it, and tries again whom the provider had refused.
+ */
+export async function distrustLists(db: Db, integrationId: string, now: Date): Promise<void> {
+  await db
+    .updateTable('exports')
+    .set({ drift_checked_at: null })
+    .where('integration_id', '=', integrationId)
+    .where('list_id', 'is not', null)
+    .execute();
+  await db
+    .updateTable('rejections')
+    .set({ retry_at: now })
+    .where('export_id', 'in', (eb) =>
+      eb.selectFrom('exports').select('exports.id').where('integration_id', '=', integrationId),
+    )
+    .where('until_run_id', 'is', null)
+    .where(sql<boolean>`reason like 'ITERABLE%'`)
+    .execute();
 }

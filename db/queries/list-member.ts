@@ -1,4 +1,6 @@
 import { sql } from 'kysely';
+import pg from 'pg';
+import { toPlainArray, toTextArray } from '../array-literal.ts';
 import type { Db } from '../connect.ts';
 
 /** A range of 128-bit keys as 32 hex digits; `to` is not in it, null is the end. */
@@ -55,7 +57,7 @@ export async function loadListedMembers(db: Db, exportId: number, keys: string[]
     ])
     .where('export_id', '=', exportId)
     .where('removed_at', 'is', null)
-    .where('hash', '=', sql<string>`any(${keys}::uuid[])`)
+    .where('hash', '=', sql<string>`any(${toPlainArray(keys)}::uuid[])`)
     .orderBy('hash')
     .execute();
 }
@@ -69,28 +71,22 @@ export interface Arrival {
   sentFingerprint: number;
 }
 
+export interface ArrivalRun {
+  exportId: number;
+  runId: string;
+  at: Date;
+  /** Iterable's answer never came. */
+  uncertain: boolean;
+}
+
 /**
  * Puts people on the list, or notes what was written of those who are there already. Doing it again changes
- * nothing. uncertain: Iterable's answer never came.
+ * nothing.
  */
-export async function recordArrivals(
-  db: Db,
-  run: { exportId: number; runId: string; at: Date; uncertain: boolean },
-  people: Arrival[],
-): Promise<void> {
+export async function recordArrivals(db: Db, run: ArrivalRun, people: Arrival[]): Promise<void> {
   if (people.length === 0) return;
   await sql`
-    insert into list_members as current
-      (export_id, added_run_id, added_at, uncertain, hash, distinct_id, email, user_id, sent_fingerprint)
-    select ${run.exportId}::int, ${run.runId}::bigint, ${run.at}::timestamptz, ${run.uncertain}::boolean,
-      hash, distinct_id, email, user_id, nullif(sent_fingerprint, 0)
-    from unnest(
-      ${people.map((person) => person.key)}::uuid[],
-      ${people.map((person) => person.distinctId)}::text[],
-      ${people.map((person) => person.email)}::text[],
-      ${people.map((person) => person.userId)}::text[],
-      ${people.map((person) => person.sentFingerprint)}::bigint[]
-    ) as arrival (hash, distinct_id, email, user_id, sent_fingerprint)
+    ${insertArrivals(run, people)}
     on conflict (export_id, hash) where removed_at is null do update set
       distinct_id = excluded.distinct_id, email = excluded.email, user_id = excluded.user_id,
       sent_fingerprint = excluded.sent_fingerprint, uncertain = excluded.uncertain,
@@ -98,6 +94,36 @@ export async function recordArrivals(
       added_at = case when current.uncertain then excluded.added_at else current.added_at end
     where not (excluded.uncertain and not current.uncertain)
   `.execute(db);
+}
+
+/**
+ * The same for people who are not on the list; a third cheaper. False when somebody was there after all: then nothing
+ * was written, and the transaction must be given up.
+ */
+export async function recordNewcomers(db: Db, run: ArrivalRun, people: Arrival[]): Promise<boolean> {
+  if (people.length === 0) return true;
+  try {
+    await insertArrivals(run, people).execute(db);
+    return true;
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.constraint === 'list_members_current') return false;
+    throw error;
+  }
+}
+
+function insertArrivals(run: ArrivalRun, people: Arrival[]) {
+  return sql`
+    insert into list_members as current
+      (export_id, added_run_id, added_at, uncertain, hash, distinct_id, email, user_id, sent_fingerprint)
+    select ${run.exportId}::int, ${run.runId}::bigint, ${run.at}::timestamptz, ${run.uncertain}::boolean,
+      hash, distinct_id, email, user_id, nullif(sent_fingerprint, 0)
+    from unnest(
+      ${toPlainArray(people.map((person) => person.key))}::uuid[],
+      ${toTextArray(people.map((person) => person.distinctId))}::text[],
+      ${toTextArray(people.map((person) => person.email))}::text[],
+      ${toTextArray(people.map((person) => person.userId))}::text[],
+      ${toPlainArray(people.map((person) => person.sentFingerprint))}::bigint[]
+    ) as arrival (hash, distinct_id, email, user_id, sent_fingerprint)`;
 }
 
 /** Ends the stays of these people. Who has left already is passed over. */
@@ -112,7 +138,7 @@ export async function recordDepartures(
     .set({ removed_run_id: run.runId, removed_at: run.at, uncertain: false })
     .where('export_id', '=', run.exportId)
     .where('removed_at', 'is', null)
-    .where('hash', '=', sql<string>`any(${keys}::uuid[])`)
+    .where('hash', '=', sql<string>`any(${toPlainArray(keys)}::uuid[])`)
     .execute();
 }
 
@@ -124,7 +150,7 @@ export async function markUncertain(db: Db, exportId: number, keys: string[]): P
     .set({ uncertain: true })
     .where('export_id', '=', exportId)
     .where('removed_at', 'is', null)
-    .where('hash', '=', sql<string>`any(${keys}::uuid[])`)
+    .where('hash', '=', sql<string>`any(${toPlainArray(keys)}::uuid[])`)
     .execute();
 }
 
@@ -196,7 +222,7 @@ export async function listLeftSince(
     .select(sql<string>`encode(uuid_send(hash), 'hex')`.as('key'))
     .where('export_id', '=', exportId)
     .where('removed_at', '>', since)
-    .where('hash', '=', sql<string>`any(${keys}::uuid[])`)
+    .where('hash', '=', sql<string>`any(${toPlainArray(keys)}::uuid[])`)
     .execute();
   return new Set(rows.map((row) => row.key));
 }
@@ -209,6 +235,6 @@ export async function endStays(db: Db, exportId: number, keys: string[], at: Dat
     .set({ removed_at: at, uncertain: false })
     .where('export_id', '=', exportId)
     .where('removed_at', 'is', null)
-    .where('hash', '=', sql<string>`any(${keys}::uuid[])`)
+    .where('hash', '=', sql<string>`any(${toPlainArray(keys)}::uuid[])`)
     .execute();
 }

@@ -2,17 +2,6 @@ import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { IdMerge, MixpanelConnectionRow, MixpanelRegion } from '../tables.ts';
 
-export async function findMixpanelConnection(
-  db: Db,
-  projectId: string,
-): Promise<MixpanelConnectionRow | undefined> {
-  return db
-    .selectFrom('mixpanel_connections')
-    .selectAll()
-    .where('project_id', '=', projectId)
-    .executeTakeFirst();
-}
-
 export interface NewMixpanelConnection {
   projectId: string;
   region: MixpanelRegion;

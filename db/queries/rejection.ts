@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { toPlainArray } from '../array-literal.ts';
 import type { Db } from '../connect.ts';
 import type { RejectionReason } from '../tables.ts';
 import type { KeyRange } from './list-member.ts';
@@ -99,7 +100,7 @@ export async function closeRefusals(db: Db, exportId: number, runId: string, key
     .set({ until_run_id: runId })
     .where('export_id', '=', exportId)
     .where('until_run_id', 'is', null)
-    .where('key', '=', sql<string>`any(${keys}::uuid[])`)
+    .where('key', '=', sql<string>`any(${toPlainArray(keys)}::uuid[])`)
     .where(sql<boolean>`reason like 'ITERABLE%'`)
     .execute();
 }

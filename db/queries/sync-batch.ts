@@ -87,6 +87,15 @@ export async function markBatchSettled(
   return numUpdatedRows === 1n;
 }
 
+/**
+ * This transaction's commit does not wait for the disk. Only for what may be lost with the last moments before a crash of
+ * the database: a batch whose settling is lost is SENT again, and is sent once more. Whatever is committed later, the end
+ * of the run at the latest, makes it durable.
+ */
+export async function commitWithoutWaiting(trx: Db): Promise<void> {
+  await sql`set local synchronous_commit = off`.execute(trx);
+}
+
 /** What the settled batches of a run add up to, and how many of its people are still to be sent. */
 export async function sumSettledBatches(db: Db, runId: string): Promise<BatchCounts & { open: number }> {
   return db

@@ -20,7 +20,9 @@ export type Resolved =
 /** The users of one project, and who a subscriber of a list call is among them. */
 export interface Users {
   resolve(given: GivenSubscriber, options: { create: boolean; updateExistingOnly: boolean }): Resolved;
+  /** Erased for good: they cannot be added again. */
   forget(identifier: string): void;
+  remove(profile: Profile): void;
   add(profile: { email?: string; userId?: string }): Profile;
   find(identifier: string): Profile | undefined;
   readonly all: Iterable<Profile>;
@@ -28,6 +30,10 @@ export interface Users {
 
 const EMAIL = /^[^\s@"(),:;<>[\]\\]+@[^\s@.]+(\.[^\s@.]+)*\.[A-Za-z]{2,}$/;
 const USER_ID = /^[\x20-\x7e]{0,51}[\x21-\x7e]$/;
+
+export function isEmail(text: string): boolean {
+  return EMAIL.test(text);
+}
 
 export function createUsers(type: IterableProjectType): Users {
   const byEmail = new Map<string, Profile>();
@@ -45,6 +51,12 @@ export function createUsers(type: IterableProjectType): Users {
   function index(profile: Profile) {
     if (profile.email !== undefined && !byEmail.has(profile.email)) byEmail.set(profile.email, profile);
     if (profile.userId !== undefined && !byUserId.has(profile.userId)) byUserId.set(profile.userId, profile);
+  }
+
+  function remove(profile: Profile) {
+    all.delete(profile);
+    if (byEmail.get(profile.email ?? '') === profile) byEmail.delete(profile.email!);
+    if (byUserId.get(profile.userId ?? '') === profile) byUserId.delete(profile.userId!);
   }
 
   const fail = (bucket: Bucket, kind: 'email' | 'userId', identifier: string): Resolved => ({
@@ -118,13 +130,9 @@ export function createUsers(type: IterableProjectType): Users {
     forget(identifier) {
       const name = identifier.includes('@') ? identifier.toLowerCase() : identifier;
       forgotten.add(name);
-      for (const profile of all) {
-        if (profile.email !== name && profile.userId !== name) continue;
-        all.delete(profile);
-        if (profile.email !== undefined) byEmail.delete(profile.email);
-        if (profile.userId !== undefined) byUserId.delete(profile.userId);
-      }
+      for (const profile of all) if (profile.email === name || profile.userId === name) remove(profile);
     },
+    remove,
     find: (identifier) => byEmail.get(identifier.toLowerCase()) ?? byUserId.get(identifier),
   };
 }

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { SandboxClock } from '../clock.ts';
 import { createRateLimit } from '../rate-limit.ts';
-import { createUsers, type IterableProjectType, type Profile, type Users } from './identity.ts';
+import { type Bucket, createUsers, type IterableProjectType, type Profile, type Users } from './identity.ts';
 
 export interface SandboxList {
   id: number;
   name: string;
+  description?: string;
   listType: 'Standard' | 'Dynamic' | 'Suppression' | 'Internal';
   createdAt: number;
   members: Set<Profile>;
@@ -26,6 +27,16 @@ export interface IterableSettings {
   /** Added to failCount without a name, for people whose identifier is among these. */
   unnamedFailures: string[];
   refusesDuplicateNames: boolean;
+  /** People whom list calls refuse, whatever their identifiers look like. */
+  refusals: Refusal[];
+}
+
+export interface Refusal {
+  /** The e-mail (in lower case) or userId that is sent. */
+  identifier: string;
+  bucket: Bucket;
+  /** What the answer calls them; the identifier unless given. */
+  named?: string;
 }
 
 export interface IterableKey {
@@ -45,7 +56,10 @@ export interface IterableProject {
   keys: Map<string, IterableKey>;
   addKey(options?: { readOnly?: boolean }): string;
   revokeKey(key: string): void;
-  addList(name: string, options?: { listType?: SandboxList['listType'] }): SandboxList;
+  addList(
+    name: string,
+    options?: { listType?: SandboxList['listType']; id?: number; description?: string | undefined },
+  ): SandboxList;
   /** The newest list of that name. */
   list(name: string): SandboxList | undefined;
   deleteList(id: number): void;
@@ -74,6 +88,7 @@ export function createIterableProject(
     answerStyle: '2026',
     unnamedFailures: [],
     refusesDuplicateNames: true,
+    refusals: [],
     ...given,
   };
   const minute = () => createRateLimit(clock, 60_000, () => 5);
@@ -100,10 +115,11 @@ export function createIterableProject(
     revokeKey(key) {
       project.keys.get(key)!.isRevoked = true;
     },
-    addList(name, { listType = 'Standard' } = {}) {
+    addList(name, { listType = 'Standard', id = nextListId(), description } = {}) {
       const list: SandboxList = {
-        id: nextListId(),
+        id,
         name,
+        ...(description === undefined ? {} : { description }),
         listType,
         createdAt: clock.now(),
         members: new Set(),

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { SandboxReply, SandboxRequest } from '../http.ts';
 import { type OperationContext, serveOperation } from '../serve-operation.ts';
 import { htmlNotFound, invalidListId, ok, refuse, text, tooMany } from './answers.ts';
+import { isEmail } from './identity.ts';
 import { type IterableProject, visibleMembers } from './project.ts';
 import { parseUpdate, updateList } from './update-list.ts';
 
@@ -75,7 +76,13 @@ function route(context: IterableContext, request: SandboxRequest): Route {
         if (waitMs > 0) return tooMany(path, project.id, waitMs);
         const lists = [...project.lists.values()].reverse();
         return ok({
-          lists: lists.map(({ id, name, createdAt, listType }) => ({ id, name, createdAt, listType })),
+          lists: lists.map(({ id, name, description, createdAt, listType }) => ({
+            id,
+            name,
+            description,
+            createdAt,
+            listType,
+          })),
         });
       },
     };
@@ -86,12 +93,13 @@ function route(context: IterableContext, request: SandboxRequest): Route {
       isWrite: true,
       details: {},
       answer(project) {
-        const { name } = (parseJson(request.body) ?? {}) as { name?: unknown };
+        const { name, description } = (parseJson(request.body) ?? {}) as Record<string, unknown>;
         if (typeof name !== 'string' || name === '') return refuse(400, 'BadParams', 'name is required');
         if (project.settings.refusesDuplicateNames && project.list(name)) {
           return refuse(400, 'BadParams', 'A list with this name exists');
         }
-        return ok({ listId: project.addList(name).id });
+        const text = typeof description === 'string' ? description : undefined;
+        return ok({ listId: project.addList(name, { description: text }).id });
       },
     };
   }
@@ -115,12 +123,15 @@ function route(context: IterableContext, request: SandboxRequest): Route {
   if (method === 'GET' && (path === '/api/lists/getUsers' || path === '/api/lists/previewUsers')) {
     const preferUserId = query.get('preferUserId') === 'true';
     const name = path.endsWith('getUsers') ? 'getUsers' : 'previewUsers';
+    const size = name === 'getUsers' ? undefined : Math.min(5000, Number(query.get('size') ?? 1000));
     return read(name, (project) => {
-      const lines = [...members(project)].map((profile) =>
-        project.type === 'USER_ID' || (project.type === 'HYBRID' && preferUserId)
-          ? (profile.userId ?? profile.email)
-          : (profile.email ?? profile.userId),
-      );
+      const lines = [...members(project)]
+        .slice(0, size)
+        .map((profile) =>
+          project.type === 'USER_ID' || (project.type === 'HYBRID' && preferUserId)
+            ? (profile.userId ?? profile.email)
+            : (profile.email ?? profile.userId),
+        );
       return text(lines.map((line) => `${line}\n`).join(''));
     });
   }
@@ -144,18 +155,50 @@ function route(context: IterableContext, request: SandboxRequest): Route {
         updateList(project, action, update, { bytes: Buffer.byteLength(request.body), calls, clock }),
     };
   }
-  if (method === 'GET' && (path === '/api/users/getByEmail' || path === '/api/users/byUserId')) {
+  const userRoute = routeUser(request);
+  if (userRoute) return userRoute;
+  return { name: 'unknown', isWrite: false, details: {}, answer: htmlNotFound };
+}
+
+/** Profiles: by query or by path, as Iterable's own client asks. */
+function routeUser({ method, path, query }: SandboxRequest): Route | undefined {
+  const [, byUserId, byEmail] =
+    /^\/api\/users\/(?:byUserId\/([^/]+)|([^/]+@[^/]+|[^/]+%40[^/]+))$/.exec(path) ?? [];
+  const email = byEmail ?? (path === '/api/users/getByEmail' ? query.get('email') : undefined);
+  const userId = byUserId ?? (path === '/api/users/byUserId' ? query.get('userId') : undefined);
+  const identifier = decodeURIComponent(email ?? userId ?? '');
+  if (identifier === '') return undefined;
+  if (method === 'GET') {
     return {
       name: 'getUser',
       isWrite: false,
       details: {},
       answer(project) {
-        const profile = project.users.find(query.get('email') ?? query.get('userId') ?? '');
+        if (email != null && !isEmail(identifier)) {
+          return refuse(400, 'InvalidEmailAddressError', `Invalid email: ${identifier}`);
+        }
+        const profile = project.users.find(identifier);
         return ok(profile ? { user: { ...profile, dataFields: { ...profile } } } : {});
       },
     };
   }
-  return { name: 'unknown', isWrite: false, details: {}, answer: htmlNotFound };
+  if (method !== 'DELETE') return undefined;
+  return {
+    name: 'deleteUser',
+    isWrite: true,
+    details: {},
+    answer(project) {
+      const profile = project.users.find(identifier);
+      if (!profile && userId != null) {
+        return refuse(400, 'BadParams', `User does not exist. Email:  UserId: ${identifier}`);
+      }
+      if (profile) {
+        project.users.remove(profile);
+        for (const list of project.lists.values()) project.setMember(list, profile, false);
+      }
+      return refuse(200, 'Success', '');
+    },
+  };
 }
 
 function parseJson(body: string): unknown {

@@ -3,7 +3,7 @@ import type { CallLog } from '../calls.ts';
 import type { SandboxClock } from '../clock.ts';
 import type { SandboxReply } from '../http.ts';
 import { invalidListId, ok, refuse, tooMany } from './answers.ts';
-import type { Bucket } from './identity.ts';
+import type { Bucket, Resolved } from './identity.ts';
 import type { IterableProject } from './project.ts';
 
 const MAX_BODY_BYTES = 4_000_000;
@@ -63,14 +63,16 @@ export function updateList(
       failCount++;
       continue;
     }
-    const resolved = project.users.resolve(
-      {
-        ...(given.email === undefined ? {} : { email: given.email }),
-        ...(given.userId === undefined ? {} : { userId: given.userId }),
-        ...(given.preferUserId === undefined ? {} : { preferUserId: given.preferUserId }),
-      },
-      { create: action === 'subscribe', updateExistingOnly: update.updateExistingUsersOnly === true },
-    );
+    const resolved =
+      refusalOf(project, identifier) ??
+      project.users.resolve(
+        {
+          ...(given.email === undefined ? {} : { email: given.email }),
+          ...(given.userId === undefined ? {} : { userId: given.userId }),
+          ...(given.preferUserId === undefined ? {} : { preferUserId: given.preferUserId }),
+        },
+        { create: action === 'subscribe', updateExistingOnly: update.updateExistingUsersOnly === true },
+      );
     if ('profile' in resolved) {
       project.setMember(list, resolved.profile, action === 'subscribe');
       continue;
@@ -92,6 +94,13 @@ export function updateList(
     BUCKETS.flatMap((bucket) => [`${bucket}Emails`, `${bucket}UserIds`]).map((name) => [name, array(name)]),
   );
   return ok({ ...answer, filteredOutFields: [], createdFields: [], failedUpdates });
+}
+
+function refusalOf(project: IterableProject, identifier: string): Resolved | undefined {
+  const refusal = project.settings.refusals.find((one) => one.identifier === identifier);
+  if (!refusal) return undefined;
+  const { bucket, named = identifier } = refusal;
+  return { failure: { bucket, kind: named.includes('@') ? 'email' : 'userId', identifier: named } };
 }
 
 /** What a careful client does not send goes to the log of complaints. */

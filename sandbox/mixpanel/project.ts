@@ -40,6 +40,8 @@ export interface MixpanelSettings {
   totalError: number;
   /** Query API is part of the plan. */
   hasApi: boolean;
+  /** Later pages show the cohort as it was at the first one; without, as it is by then. */
+  keepsSnapshots: boolean;
 }
 
 export interface MixpanelProject {
@@ -50,7 +52,9 @@ export interface MixpanelProject {
   cohorts: Map<number, SandboxCohort>;
   sessions: Map<string, { members: MemberList; cohortId: number; pageSize: number; at: number }>;
   queries: ReturnType<typeof createRateLimit>;
+  /** Queries under way, and the most that ever were. */
   running: number;
+  mostRunning: number;
   addServiceAccount(): { username: string; secret: string };
   revokeServiceAccount(username: string): void;
   addCohort(options: CohortOptions): SandboxCohort;
@@ -75,6 +79,7 @@ export function createMixpanelProject(
     totalOnFirstPageOnly: false,
     totalError: 0,
     hasApi: true,
+    keepsSnapshots: true,
     ...given,
   };
   const project: MixpanelProject = {
@@ -86,6 +91,7 @@ export function createMixpanelProject(
     sessions: new Map(),
     queries: createRateLimit(clock, 3_600_000, () => settings.queriesPerHour),
     running: 0,
+    mostRunning: 0,
     addServiceAccount() {
       const username = `sync.${randomBytes(3).toString('hex')}.mp-service-account`;
       const secret = randomBytes(16).toString('base64url');

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { SandboxReply, SandboxRequest } from '../http.ts';
 import { type OperationContext, serveOperation } from '../serve-operation.ts';
-import type { MixpanelProject } from './project.ts';
+import type { MemberList, MixpanelProject } from './project.ts';
 
 export interface MixpanelContext extends OperationContext {
   projects: MixpanelProject[];
@@ -26,7 +26,14 @@ export async function serveMixpanel(
     status,
     body: { request: `${request.path}?project_id=${params.get('project_id')}`, error },
   });
-  await serveOperation(context, request, response, {
+  const addressed = context.projects.find(
+    (project) => project.region === region && project.id === params.get('project_id'),
+  );
+  if (addressed) {
+    addressed.running++;
+    addressed.mostRunning = Math.max(addressed.mostRunning, addressed.running);
+  }
+  const serving = serveOperation(context, request, response, {
     name: request.path === '/api/app/me' ? 'mixpanel.me' : `mixpanel.${name}`,
     details:
       name === 'engage' ? { page, ...(cohortId === undefined ? {} : { cohortId: String(cohortId) }) } : {},
@@ -55,18 +62,20 @@ export async function serveMixpanel(
       if (!owner.settings.hasApi) {
         return refuse(402, 'Your plan does not allow API calls. Upgrade at mixpanel.com/pricing');
       }
-      if (page === 0 || owner.settings.laterPagesCount) {
-        if (owner.queries.take() > 0) {
-          const { queriesPerHour, concurrentQueries } = owner.settings;
-          return refuse(
-            429,
-            `Query rate limit exceeded for project_id: ${owner.id}. 1/${concurrentQueries} queries running concurrently and ${queriesPerHour + 1}/${queriesPerHour} queries running in the last hour. For more information, please consult our documentation at https://developer.mixpanel.com/reference/rate-limits`,
-          );
-        }
+      const { queriesPerHour, concurrentQueries, laterPagesCount } = owner.settings;
+      const isTooMany = (page === 0 || laterPagesCount) && owner.queries.take() > 0;
+      if (isTooMany || owner.running > concurrentQueries) {
+        return refuse(
+          429,
+          `Query rate limit exceeded for project_id: ${owner.id}. ${owner.running}/${concurrentQueries} queries running concurrently and ${owner.queries.count + (isTooMany ? 1 : 0)}/${queriesPerHour} queries running in the last hour. For more information, please consult our documentation at https://developer.mixpanel.com/reference/rate-limits`,
+        );
       }
       if (name === 'cohorts') return { status: 200, body: listCohorts(owner) };
       return engage(owner, { cohortId, page, params, refuse, now: context.clock.now() });
     },
+  });
+  await serving.finally(() => {
+    if (addressed) addressed.running--;
   });
 }
 
@@ -103,7 +112,9 @@ function engage(
     if (!cohort || cohort.isGroup) return refuse(400, `cohort ${cohortId} not found`);
     sessionId = `${now}-${randomBytes(16).toString('hex')}`;
     const pageSize = Math.min(MAX_PAGE_SIZE, Number(params.get('page_size') ?? settings.defaultPageSize));
-    project.sessions.set(sessionId, { members: cohort.members, cohortId: cohort.id, pageSize, at: now });
+    const members =
+      params.get('include_all_users') === 'false' ? withProfile(cohort.members) : cohort.members;
+    project.sessions.set(sessionId, { members, cohortId: cohort.id, pageSize, at: now });
   }
   const session = project.sessions.get(sessionId!);
   if (!session || now - session.at > settings.sessionLifeMs || session.cohortId !== cohortId) {
@@ -111,7 +122,10 @@ function engage(
   }
   const wanted = JSON.parse(params.get('output_properties') ?? 'null') as string[] | null;
   const results: unknown[] = [];
-  const { members, pageSize } = session;
+  const { pageSize } = session;
+  const members = settings.keepsSnapshots
+    ? session.members
+    : (project.cohorts.get(session.cohortId)?.members ?? session.members);
   for (let index = page * pageSize; index < Math.min(members.count, (page + 1) * pageSize); index++) {
     const { distinctId, properties = {} } = members.member(index);
     const shown: Record<string, unknown> = wanted ? {} : properties;
@@ -128,11 +142,19 @@ function engage(
       page,
       session_id: sessionId,
       page_size: pageSize,
-      ...(isTotalTold ? { total: members.count + settings.totalError } : {}),
+      ...(isTotalTold ? { total: Math.max(0, members.count + settings.totalError) } : {}),
       status: 'ok',
       computed_at: new Date(now).toISOString(),
     },
   };
+}
+
+function withProfile(members: MemberList): MemberList {
+  const kept: number[] = [];
+  for (let index = 0; index < members.count; index++) {
+    if (members.member(index).properties !== undefined) kept.push(index);
+  }
+  return { count: kept.length, member: (index) => members.member(kept[index]!) };
 }
 
 /** Parameters come in the query, a form or JSON. */

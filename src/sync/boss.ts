@@ -61,6 +61,7 @@ export async function startBoss(options: {
         );
       },
     },
-    stop: () => boss.stop({ graceful: true, timeout: 9_000, close: true }),
+    // Workers have stopped before; what they gave up goes to others when its heartbeat is missed.
+    stop: () => boss.stop({ graceful: true, timeout: 1_000, close: true }),
   };
 }

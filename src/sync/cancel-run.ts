@@ -10,7 +10,7 @@ export async function cancelRun(deps: SyncDeps, run: SyncRunRow): Promise<SyncRu
   return await deps.db.transaction().execute(async (trx) => {
     // The export before its run, as everywhere: two that lock both never wait for each other.
     await lockExport(trx, run.export_id);
-    const cancelled = await requestCancel(trx, run.id, deps.clock.now());
+    const cancelled = await requestCancel(trx, run.id, { now: deps.clock.now(), cause: 'REQUEST' });
     if (!cancelled) throw new InvalidStateError('This run is over; there is nothing to cancel.');
     if (cancelled.status === 'CANCELLED') await closeExportRun(trx, cancelled.export_id, {});
     return cancelled;

@@ -8,6 +8,7 @@ import {
 } from '../../db/queries/list-member.ts';
 import type { IterableProjectType } from '../../db/tables.ts';
 import { partitionsFor } from './collect-members.ts';
+import { unexpectedAnswer } from './destination.ts';
 import { hashKey } from './hash.ts';
 import { identityKey } from './identity.ts';
 import { partitionOf, rangeOf } from './key-range.ts';
@@ -110,7 +111,7 @@ async function readList(
   partitions: number,
   preferUserId: boolean,
 ): Promise<Spill> {
-  return await destination.request('listRead', async (client) => {
+  const reading = destination.request('listRead', async (client) => {
     const spill = createSpill(partitions);
     try {
       for await (const lines of client.getUsers(scope.export.list_id!, {
@@ -125,6 +126,9 @@ async function readList(
       await spill.close();
       throw error;
     }
+  });
+  return await reading.catch((error) => {
+    throw unexpectedAnswer(error);
   });
 }
 

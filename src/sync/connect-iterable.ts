@@ -1,4 +1,8 @@
-import { upsertIntegration } from '../../db/queries/integration-state.ts';
+import {
+  distrustLists,
+  lockPartnerProjectId,
+  upsertIntegration,
+} from '../../db/queries/integration-state.ts';
 import type { DataCenter, IntegrationRow, IterableProjectType, UserIdFallback } from '../../db/tables.ts';
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
@@ -37,28 +41,37 @@ export async function connectIterable(
       },
     ]);
   }
-  await checkKey(
+  const partnerProjectId = await checkKey(
     createIterableClient({
       baseUrl: deps.env.iterable.baseUrl[input.dataCenter],
       apiKey: input.apiKey,
       timeoutMs: MUTATION_BUDGET_MS,
     }),
   );
-  return await upsertIntegration(deps.db, {
-    projectId,
-    provider: 'ITERABLE',
-    dataCenter: input.dataCenter,
-    projectType: input.projectType,
-    userIdFallback: input.userIdFallback,
-    guard: input.removalGuard,
-    apiKey: deps.secrets.encrypt(input.apiKey),
-    apiKeyHint: input.apiKey.slice(-4),
-    connectedAt: deps.clock.now(),
-    connectedBy: actor,
+  const now = deps.clock.now();
+  return await deps.db.transaction().execute(async (trx) => {
+    const before = await lockPartnerProjectId(trx, projectId, 'ITERABLE');
+    const integration = await upsertIntegration(trx, {
+      projectId,
+      provider: 'ITERABLE',
+      dataCenter: input.dataCenter,
+      projectType: input.projectType,
+      userIdFallback: input.userIdFallback,
+      guard: input.removalGuard,
+      apiKey: deps.secrets.encrypt(input.apiKey),
+      apiKeyHint: input.apiKey.slice(-4),
+      connectedAt: now,
+      connectedBy: actor,
+      partnerProjectId,
+    });
+    if (partnerProjectId === null || partnerProjectId !== before)
+      await distrustLists(trx, integration.id, now);
+    return integration;
   });
 }
 
-async function checkKey(client: IterableClient): Promise<void> {
+/** Gives Iterable's id of the key's project, null when it is not told. Throws CohortSyncError. */
+async function checkKey(client: IterableClient): Promise<string | null> {
   const deadline = AbortSignal.timeout(MUTATION_BUDGET_MS);
   const once = <T>(send: () => Promise<T>) =>
     withRetries(send, { budgetMs: MUTATION_BUDGET_MS, signal: deadline });
@@ -73,9 +86,11 @@ async function checkKey(client: IterableClient): Promise<void> {
   }
   try {
     await once(() => client.unsubscribe(NO_LIST, [], { signal: deadline }));
+    return null;
   } catch (error) {
     // "No such list" is what a key that may write is told.
-    if (error instanceof InvalidListError || error instanceof UnexpectedAnswerError) return;
+    if (error instanceof InvalidListError) return error.projectId ?? null;
+    if (error instanceof UnexpectedAnswerError) return null;
     throw toPublicError(
       error,
       'INSUFFICIENT_PERMISSIONS',

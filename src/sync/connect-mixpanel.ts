@@ -48,7 +48,7 @@ export async function connectMixpanel(
     await storeCohortList({ ...deps, db: trx }, connection, listed);
     for (const exportId of await stopExportsOfOtherProjects(trx, projectId, input.projectId)) {
       const active = await findActiveRun(trx, exportId);
-      if (active) await requestCancel(trx, active.id, deps.clock.now());
+      if (active) await requestCancel(trx, active.id, { now: deps.clock.now(), cause: 'REQUEST' });
     }
     const refreshedAt = deps.clock.now();
     return { ...connection, cohorts_refreshed_at: refreshedAt };

@@ -2,9 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Db } from '../../db/connect.ts';
 import { listOpenBatches, markBatchSent } from '../../db/queries/sync-batch.ts';
 import type { BatchKind } from '../../db/tables.ts';
-import { decodeMembers } from './batch-members.ts';
+import { type BatchMember, decodeMembers } from './batch-members.ts';
 import { type Destination, unexpectedAnswer } from './destination.ts';
-import type { Subscriber } from './identity.ts';
+import { type Subscriber, toIdentifier, toSubscriber } from './identity.ts';
 import type { ListUpdateResult } from './iterable/answers.ts';
 import { InvalidListError } from './iterable/errors.ts';
 import { RunHandedOver } from './run-outcome.ts';
@@ -71,7 +71,10 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, number: number): 
         kind === 'ADD' ? client.subscribe(listId, subscribers) : client.unsubscribe(listId, subscribers),
       ),
     );
-  const answer = await sendBatch(send, delivery.context.projectType, decodeMembers(text)).catch((error) => {
+  const { projectType } = delivery.context;
+  const toSend = kind === 'ADD' ? toSubscriber : toIdentifier;
+  const describe = (member: BatchMember) => toSend(projectType, member);
+  const answer = await sendBatch({ send, describe }, decodeMembers(text)).catch((error) => {
     throw unexpectedAnswer(error);
   });
   const context = { ...delivery.context, now: delivery.now() };

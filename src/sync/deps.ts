@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import type { Env } from '../env.ts';
 import type { Secrets } from '../secrets.ts';
 import type { JobQueue } from './job-queue.ts';
+import type { MixpanelTurns } from './mixpanel-client-of.ts';
 
 /** What the sync side of the service works with; made once in app.ts. */
 export interface SyncDeps {
@@ -12,5 +13,6 @@ export interface SyncDeps {
   env: Env;
   secrets: Secrets;
   jobs: JobQueue;
+  mixpanelTurns: MixpanelTurns;
   logger: Logger;
 }

@@ -1,4 +1,4 @@
-import type { Destination } from './destination.ts';
+import { type Destination, unexpectedAnswer } from './destination.ts';
 import type { IterableList } from './iterable/client.ts';
 import { IterableError } from './iterable/errors.ts';
 import { RunFailure } from './run-outcome.ts';
@@ -9,20 +9,35 @@ export interface EnsuredList {
   origin: 'FOUND' | 'CREATED';
 }
 
+export interface WantedList {
+  name: string;
+  /** Whether another export writes to this list. */
+  isTaken: (listId: string) => Promise<boolean>;
+}
+
 /** A list for an export that has none yet: by exact name among Standard lists, else a new one. */
-export async function ensureList(
-  destination: Destination,
-  wanted: { name: string; isTaken: (listId: string) => Promise<boolean> },
-): Promise<EnsuredList> {
-  const lists = await readLists(destination);
-  const found = await findByName(lists, wanted);
-  if (found) return { listId: found, origin: 'FOUND' };
+export async function ensureList(destination: Destination, wanted: WantedList): Promise<EnsuredList> {
+  const found = await findByName(await readLists(destination), wanted);
+  return found ? { listId: found, origin: 'FOUND' } : await createList(destination, wanted);
+}
+
+/** Never a second list: before the creation is asked for again, it is looked up whether the first one arrived. */
+async function createList(destination: Destination, wanted: WantedList): Promise<EnsuredList> {
+  let mayExist = false;
   try {
-    const listId = await destination.request('write', (client) => client.createList(wanted.name));
-    return { listId, origin: 'CREATED' };
+    return await destination.request('write', async (client, nextTurn) => {
+      if (mayExist) {
+        const late = await findByName(await client.listLists(), wanted);
+        // It was not there before we asked for it, so it is the one that we asked for.
+        if (late) return { listId: late, origin: 'CREATED' };
+        await nextTurn();
+      }
+      mayExist = true;
+      return { listId: await client.createList(wanted.name), origin: 'CREATED' };
+    });
   } catch (error) {
     if (!(error instanceof IterableError)) throw error;
-    // Somebody may have made it in the meantime, or our own request arrived and its answer did not.
+    // Refused: somebody may have made a list of this name in the meantime.
     const late = await findByName(await readLists(destination), wanted);
     if (late) return { listId: late, origin: 'FOUND' };
     throw new RunFailure('DESTINATION_UNAVAILABLE', `Iterable did not create the list: ${error.message}`, {
@@ -32,20 +47,30 @@ export async function ensureList(
   }
 }
 
-export async function isListThere(destination: Destination, listId: string): Promise<boolean> {
+/** With a name, only a list that bears it counts: another Iterable project may have the id too. */
+export async function isListThere(
+  destination: Destination,
+  wanted: { listId: string; name?: string },
+): Promise<boolean> {
   const lists = await readLists(destination);
-  return lists.some((list) => list.id === listId && list.listType === 'Standard');
+  return lists.some(
+    (list) =>
+      list.id === wanted.listId &&
+      list.listType === 'Standard' &&
+      (wanted.name === undefined || list.name === wanted.name),
+  );
 }
 
-function readLists(destination: Destination): Promise<IterableList[]> {
-  return destination.request('write', (client) => client.listLists());
+async function readLists(destination: Destination): Promise<IterableList[]> {
+  try {
+    return await destination.request('write', (client) => client.listLists());
+  } catch (error) {
+    throw unexpectedAnswer(error);
+  }
 }
 
 /** Of several Standard lists with this name the oldest is ours: Iterable's ids ascend. */
-async function findByName(
-  lists: IterableList[],
-  wanted: { name: string; isTaken: (listId: string) => Promise<boolean> },
-): Promise<string | undefined> {
+async function findByName(lists: IterableList[], wanted: WantedList): Promise<string | undefined> {
   const candidates = lists
     .filter((list) => list.name === wanted.name && list.listType === 'Standard')
     .sort((left, right) => Number(BigInt(left.id) - BigInt(right.id)));

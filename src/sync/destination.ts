@@ -8,16 +8,21 @@ import { RunFailure } from './run-outcome.ts';
 
 /** Iterable allows five reads of a list's users a minute. */
 const LIST_READ_INTERVAL_MS = 12_000;
+/** One per cent slower than allowed: requests do not arrive exactly as far apart as they left. */
+const PACE_MARGIN = 1.01;
 
 export type RequestKind = 'write' | 'listRead';
 
 /** One Iterable project as a run writes to it: at the agreed pace, patiently, and counted. */
 export interface Destination {
   /**
-   * One request at its turn, retried within the budget. Throws RunFailure when Iterable refuses the key or stays
-   * away, and what the client throws otherwise.
+   * One request at its turn, retried within the budget; a send that makes more than one awaits nextTurn before each
+   * further one. Throws RunFailure when Iterable refuses the key or stays away, and what the client throws otherwise.
    */
-  request<T>(kind: RequestKind, send: (client: IterableClient) => Promise<T>): Promise<T>;
+  request<T>(
+    kind: RequestKind,
+    send: (client: IterableClient, nextTurn: () => Promise<void>) => Promise<T>,
+  ): Promise<T>;
 }
 
 export interface DestinationOptions {
@@ -36,10 +41,14 @@ export function createDestination(options: DestinationOptions): Destination {
   const { db, client, halt } = options;
 
   async function takeTurn(kind: RequestKind) {
-    const intervalMs = kind === 'listRead' ? LIST_READ_INTERVAL_MS : 1000 / options.requestsPerSecond;
-    if (kind === 'write' && options.requestsPerSecond === 0) return;
-    const waitMs = await reserveSlot(db, paceKey(kind), intervalMs);
-    if (waitMs >= 1) await wait(waitMs, undefined, { signal: halt });
+    halt.throwIfAborted();
+    const intervalMs =
+      kind === 'listRead' ? LIST_READ_INTERVAL_MS : (1000 / options.requestsPerSecond) * PACE_MARGIN;
+    if (intervalMs !== Number.POSITIVE_INFINITY) {
+      const waitMs = await reserveSlot(db, paceKey(kind), intervalMs);
+      if (waitMs >= 1) await wait(waitMs, undefined, { signal: halt });
+    }
+    options.onRequest();
   }
 
   const paceKey = (kind: RequestKind) => `iterable:${options.integrationId}:${kind}`;
@@ -49,11 +58,10 @@ export function createDestination(options: DestinationOptions): Destination {
       try {
         return await withRetries(
           async () => {
-            halt.throwIfAborted();
-            await takeTurn(kind);
-            options.onRequest();
+            const nextTurn = () => takeTurn(kind);
+            await nextTurn();
             try {
-              return await send(client);
+              return await send(client, nextTurn);
             } catch (error) {
               // What one process is told to wait, all of them wait.
               if (error instanceof RateLimitedError && error.retryAfterMs !== undefined) {

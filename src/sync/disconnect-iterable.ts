@@ -16,7 +16,7 @@ export async function disconnectIterable(
     const cleared = await clearIntegration(trx, integration.id);
     for (const exportId of await stopExports(trx, integration.id)) {
       const active = await findActiveRun(trx, exportId);
-      if (active) await requestCancel(trx, active.id, deps.clock.now());
+      if (active) await requestCancel(trx, active.id, { now: deps.clock.now(), cause: 'DISCONNECT' });
     }
     return cleared;
   });

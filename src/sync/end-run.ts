@@ -1,10 +1,11 @@
 import type { Logger } from 'pino';
 import type { Db } from '../../db/connect.ts';
-import { finishRun, parkRun, type RunEnd } from '../../db/queries/active-run.ts';
+import { findCancelCause, finishRun, parkRun, type RunEnd } from '../../db/queries/active-run.ts';
 import { closeExportRun } from '../../db/queries/export-list.ts';
-import { findIntegration, setIntegrationAttention } from '../../db/queries/integration-state.ts';
+import { setIntegrationAttention } from '../../db/queries/integration-state.ts';
 import { countListed, markUncertain, recordArrivals } from '../../db/queries/list-member.ts';
 import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
+import type { RunScope } from '../../db/queries/run-scope.ts';
 import { deleteBatches, listUnansweredBatches } from '../../db/queries/sync-batch.ts';
 import type { SyncRunRow } from '../../db/tables.ts';
 import { decodeMembers } from './batch-members.ts';
@@ -18,7 +19,8 @@ import { SourceError } from './sources/source.ts';
 
 interface EndingRun {
   run: SyncRunRow;
-  integrationId: string;
+  /** As it was when this attempt began. */
+  scope: RunScope;
   reporter: RunReporter;
   logger: Logger;
 }
@@ -29,26 +31,27 @@ interface EndingRun {
  */
 export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown): Promise<void> {
   if (isDatabaseError(reason)) throw reason;
-  const { run, reporter, logger } = ending;
+  const { run, scope, reporter, logger } = ending;
   const now = deps.clock.now();
   const end = await deps.db.transaction().execute(async (trx) => {
-    const integration = await findIntegration(trx, ending.integrationId);
-    const outcome = outcomeOf(reason, integration.status === 'DISCONNECTED', reporter);
+    const isDisconnected = (await findCancelCause(trx, run.id)) === 'DISCONNECT';
+    const outcome = outcomeOf(reason, isDisconnected, reporter);
     // Connections before exports before runs: disconnecting locks in this order too.
     if (outcome.error?.code === 'DESTINATION_UNAUTHORIZED') {
-      await setIntegrationAttention(trx, ending.integrationId, outcome.error.message);
+      await setIntegrationAttention(trx, scope.integration.id, outcome.error.message);
     }
     if (outcome.error?.code === 'SOURCE_UNAUTHORIZED') {
       await setMixpanelAttention(trx, run.project_id, outcome.error.message);
     }
     if (outcome.status === 'FAILED' || outcome.status === 'CANCELLED') {
-      await recordUnanswered(trx, run, now, integration.project_type ?? 'EMAIL');
+      await recordUnanswered(trx, run, now, scope.integration.project_type ?? 'EMAIL');
     }
     await deleteBatches(trx, run.id);
-    const wasChanged =
-      (reporter.current.added ?? 0) + (reporter.current.removed ?? 0) > 0 || reason !== undefined;
+    // Counting a list of millions takes its time, and most runs change nothing.
+    const expectedSize = (reporter.current.added ?? 0) + (reporter.current.unchanged ?? 0);
+    const isSizeKnown = reason === undefined && expectedSize === scope.export.list_size;
     const { followUp } = await closeExportRun(trx, run.export_id, {
-      ...(wasChanged || run.attempt > 1 ? { listSize: await countListed(trx, run.export_id) } : {}),
+      ...(isSizeKnown ? {} : { listSize: await countListed(trx, run.export_id) }),
     });
     const finished = await finishRun(trx, reporter.attempt, {
       ...outcome,

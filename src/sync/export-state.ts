@@ -53,26 +53,36 @@ export async function stopExport(
 ): Promise<ExportRow> {
   const scope = await loadRunScope(deps.db, exported.id);
   if (action !== 'KEEP') requireConnected(scope);
-  await endActiveRun(deps, exported.id);
-  if (action === 'DELETE' && scope.export.list_id !== null)
-    await deleteList(deps, scope, scope.export.list_id);
-  return await deps.db.transaction().execute(async (trx) => {
-    const current = await lockExport(trx, exported.id);
-    if (action === 'DELETE' && current.list_id !== null) {
-      await endAllStays(trx, current.id, deps.clock.now());
-      await setExportList(trx, current.id, { listId: null, createdAt: null, comparedAt: null });
-    }
-    if (action === 'EMPTY' && current.list_id !== null) {
-      await queueRun(
-        { ...deps, db: trx },
-        { exportId: current.id, projectId: current.project_id, trigger: 'MANUAL', purpose: 'EMPTY' },
-      );
-    }
-    return await updateExport(trx, current.id, {
-      status: 'STOPPED',
-      nextRunAt: null,
-      ...(action === 'DELETE' ? { listSize: 0 } : {}),
+  for (;;) {
+    await endActiveRun(deps, exported.id);
+    const stopped = await deps.db
+      .transaction()
+      .execute((trx) => stopIdle({ ...deps, db: trx }, scope, action));
+    if (stopped) return stopped;
+  }
+}
+
+/** Undefined when a run has begun again. deps.db must be a transaction: while it has the row, no run begins. */
+async function stopIdle(deps: SyncDeps, scope: RunScope, action: ListAction): Promise<ExportRow | undefined> {
+  const current = await lockExport(deps.db, scope.export.id);
+  if (await findActiveRun(deps.db, current.id)) return undefined;
+  if (action === 'DELETE' && current.list_id !== null) {
+    await deleteList(deps, scope, current.list_id);
+    await endAllStays(deps.db, current.id, deps.clock.now());
+    await setExportList(deps.db, current.id, { listId: null, createdAt: null, comparedAt: null });
+  }
+  if (action === 'EMPTY' && current.list_id !== null) {
+    await queueRun(deps, {
+      exportId: current.id,
+      projectId: current.project_id,
+      trigger: 'MANUAL',
+      purpose: 'EMPTY',
     });
+  }
+  return await updateExport(deps.db, current.id, {
+    status: 'STOPPED',
+    nextRunAt: null,
+    ...(action === 'DELETE' ? { listSize: 0 } : {}),
   });
 }
 
@@ -86,7 +96,8 @@ async function endActiveRun(deps: SyncDeps, exportId: number): Promise<void> {
         'The run of this export is still finishing its last batch; try again in a moment.',
       );
     }
-    if (active.cancel_requested_at === null) await requestCancel(deps.db, active.id, deps.clock.now());
+    if (active.cancel_requested_at === null)
+      await requestCancel(deps.db, active.id, { now: deps.clock.now(), cause: 'REQUEST' });
     else await wait(CANCEL_POLL_MS);
   }
 }
@@ -96,8 +107,9 @@ async function deleteList(deps: SyncDeps, { integration }: RunScope, listId: str
     baseUrl: deps.env.iterable.baseUrl[integration.data_center!],
     apiKey: deps.secrets.decrypt(integration.api_key!),
   });
+  const signal = AbortSignal.timeout(MUTATION_BUDGET_MS);
   try {
-    await withRetries(() => client.deleteList(listId), { budgetMs: MUTATION_BUDGET_MS });
+    await withRetries(() => client.deleteList(listId, { signal }), { budgetMs: MUTATION_BUDGET_MS, signal });
   } catch (error) {
     if (error instanceof InvalidListError) return;
     if (error instanceof ConflictError) {
@@ -114,12 +126,11 @@ async function deleteList(deps: SyncDeps, { integration }: RunScope, listId: str
         },
       );
     }
-    if (error instanceof IterableError) {
-      throw new CohortSyncError('PARTNER_UNAVAILABLE', `Iterable did not delete the list: ${error.message}`, {
-        cause: error,
-      });
-    }
-    throw error;
+    const words = error instanceof IterableError ? error.message : 'no answer in time.';
+    if (!(error instanceof IterableError) && !signal.aborted) throw error;
+    throw new CohortSyncError('PARTNER_UNAVAILABLE', `Iterable did not delete the list: ${words}`, {
+      cause: error,
+    });
   }
 }
 

@@ -47,7 +47,12 @@ export function resolveIdentity(member: SourceMember, rules: IdentityRules): Ide
   const userId = readUserId(member, rules);
   const goodEmail = email !== undefined && isEmail(email) ? email : undefined;
   const goodUserId = userId !== undefined && USER_ID.test(userId) ? userId : undefined;
-  const reject = (reason: RejectionReason): Identity => ({ kind: 'rejected', reason, email, userId });
+  const reject = (reason: RejectionReason): Identity => ({
+    kind: 'rejected',
+    reason,
+    email: toShow(email),
+    userId: toShow(userId),
+  });
   const accept = (): Identity => ({ kind: 'subscriber', email: goodEmail, userId: goodUserId });
   switch (rules.projectType) {
     case 'EMAIL':
@@ -73,15 +78,25 @@ export function identityKey(
   return `e:${person.email}`;
 }
 
-/** What is sent for them. In an e-mail project the userId is written to the profile; elsewhere it is the key. */
+/** What is sent to add them. In an e-mail project the userId is written to the profile; elsewhere it is the key. */
 export function toSubscriber(
   projectType: IterableProjectType,
   person: { email: string | null; userId: string | null },
 ): Subscriber {
-  if (projectType === 'EMAIL' && person.email !== null) {
-    return person.userId === null ? { email: person.email } : { email: person.email, userId: person.userId };
-  }
-  return person.userId === null ? { email: person.email ?? '' } : { userId: person.userId };
+  const key = toIdentifier(projectType, person);
+  return projectType === 'EMAIL' && person.email !== null && person.userId !== null
+    ? { ...key, userId: person.userId }
+    : key;
+}
+
+/** What is sent to remove them: the one identifier that Iterable knows them by, so that no profile is written to. */
+export function toIdentifier(
+  projectType: IterableProjectType,
+  person: { email: string | null; userId: string | null },
+): Subscriber {
+  const { email, userId } = person;
+  if (email !== null && (projectType === 'EMAIL' || userId === null)) return { email };
+  return userId === null ? { email: '' } : { userId };
 }
 
 /** Which property a source would have to deliver for anybody to be known in Iterable. */
@@ -119,6 +134,11 @@ function readText(value: unknown): string | undefined {
   if (typeof value === 'string') return value.trim();
   if (typeof value === 'number') return decimal(value);
   return NOT_TEXT;
+}
+
+/** For the ledger. PostgreSQL's text cannot hold NUL. */
+function toShow(text: string | undefined): string | undefined {
+  return text === NOT_TEXT ? undefined : text?.replaceAll('\0', '\uFFFD');
 }
 
 function decimal(value: number): string {

@@ -24,10 +24,13 @@ const LOCAL_REASONS: readonly (RejectionReason | undefined)[] = [
   'MISSING_USER_ID',
   'INVALID_USER_ID',
 ];
-const KEY_LENGTH = 32;
+/** 128 bits; a key is 32 hex digits wherever it is text. */
+export const KEY_BYTES = 16;
 const ABSENT = 0xffffffff;
 /** length, reason, three numbers, key, three lengths. */
-const HEADER_BYTES = 4 + 1 + 24 + KEY_LENGTH + 12;
+const KEY_AT = 4 + 1 + 24;
+const LENGTHS_AT = KEY_AT + KEY_BYTES;
+const HEADER_BYTES = LENGTHS_AT + 12;
 
 /** The most bytes that writeRecord may need. */
 export function maxRecordBytes(record: MemberRecord): number {
@@ -41,9 +44,9 @@ export function writeRecord(buffer: Buffer, start: number, record: MemberRecord)
   buffer.writeDoubleLE(record.distinctIdFingerprint, start + 5);
   buffer.writeDoubleLE(record.sentFingerprint, start + 13);
   buffer.writeDoubleLE(record.order, start + 21);
-  buffer.write(record.key, start + 29, KEY_LENGTH, 'latin1');
+  buffer.write(record.key, start + KEY_AT, KEY_BYTES, 'hex');
   let end = start + HEADER_BYTES;
-  const lengths = start + 29 + KEY_LENGTH;
+  const lengths = start + LENGTHS_AT;
   end = writeText(buffer, lengths, end, record.distinctId);
   end = writeText(buffer, lengths + 4, end, record.email);
   end = writeText(buffer, lengths + 8, end, record.userId);
@@ -71,7 +74,9 @@ function writeText(buffer: Buffer, lengthAt: number, start: number, text: string
 
 /** Reads records where they lie: what is not asked for is not decoded. Offsets come from offsetsOf. */
 export const readRecord = {
-  key: (buffer: Buffer, at: number): string => buffer.toString('latin1', at + 29, at + 29 + KEY_LENGTH),
+  key: (buffer: Buffer, at: number): string => buffer.toString('hex', at + KEY_AT, at + LENGTHS_AT),
+  /** Where the bytes of the key begin. */
+  keyAt: (at: number): number => at + KEY_AT,
   reason: (buffer: Buffer, at: number): RejectionReason | undefined => LOCAL_REASONS[buffer[at + 4]!],
   distinctIdFingerprint: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 5),
   sentFingerprint: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 13),
@@ -82,7 +87,7 @@ export const readRecord = {
 };
 
 function readText(buffer: Buffer, at: number, field: 0 | 1 | 2): string | undefined {
-  const lengths = at + 29 + KEY_LENGTH;
+  const lengths = at + LENGTHS_AT;
   const length = buffer.readUInt32LE(lengths + 4 * field);
   if (length === ABSENT) return undefined;
   let start = at + HEADER_BYTES;

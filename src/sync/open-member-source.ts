@@ -25,10 +25,17 @@ export function openMemberSource(deps: SyncDeps, { cohort, mixpanel }: RunScope)
       beforeRead: async () => undefined,
     };
   }
-  if (!mixpanel || cohort.source_project_id !== mixpanel.mixpanel_project_id) {
+  if (!mixpanel) {
     throw new SourceError(
       'SOURCE_UNAUTHORIZED',
-      "The cohort's Mixpanel project is not connected. Connect Mixpanel.",
+      'Mixpanel is not connected. Connect it with connectMixpanel.',
+    );
+  }
+  // Nothing is wrong with the connection, so it is not blamed: another project is connected now.
+  if (cohort.source_project_id !== mixpanel.mixpanel_project_id) {
+    throw new SourceError(
+      'COHORT_NOT_FOUND',
+      'The cohort belongs to another Mixpanel project than the connected one. The list stays as it is.',
     );
   }
   if (!cohort.present) {

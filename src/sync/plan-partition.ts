@@ -1,13 +1,16 @@
 import type { RejectionReason } from '../../db/tables.ts';
 import { compareByCodePoint, fingerprint } from './hash.ts';
-import { readRecord } from './member-record.ts';
+import { KEY_BYTES, readRecord } from './member-record.ts';
+import { compareKeys, sortByKey } from './sort-by-key.ts';
 
-/** What is known of one person on the list. */
-export interface ListedPerson {
-  /** What was last written to the profile besides the identity; 0 for nothing. */
-  sentFingerprint: number;
-  /** Iterable's answer never came: the person may or may not be there. */
-  uncertain: boolean;
+/** Who is on the list within the range, packed: a million objects would cost more than the whole comparison. */
+export interface ListedPeople {
+  /** Keys in ascending order, 16 bytes each. */
+  keys: Buffer;
+  /** What was last written to the profile besides the identity, in the same order; undefined when it is 0 for all. */
+  sentFingerprints: number[] | undefined;
+  /** Keys of those whose answer from Iterable never came: they may or may not be there. */
+  uncertain: ReadonlySet<string>;
 }
 
 export interface OpenRejection {
@@ -37,6 +40,7 @@ export interface PlannedRejection extends PlannedPerson {
 }
 
 export interface PartitionPlan {
+  /** In ascending order of their keys: the database takes them in twice as fast. */
   additions: PlannedAddition[];
   /** Keys of those who are (or may be) on the list and do not qualify. */
   leavers: string[];
@@ -50,14 +54,14 @@ export interface PartitionPlan {
 export interface PartitionInput {
   buffer: Buffer;
   offsets: number[];
-  listed: Map<string, ListedPerson>;
+  listed: ListedPeople;
   rejections: OpenRejection[];
   now: Date;
 }
 
 /**
  * Compares everybody of one range of keys with what is known of the list. Pure. Of several members with one
- * identity the first in the order of distinct_ids counts. Takes what it uses out of input.listed.
+ * identity the first in the order of distinct_ids counts.
  */
 export function planPartition(input: PartitionInput): PartitionPlan {
   const { buffer, listed } = input;
@@ -85,51 +89,69 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     else plan.newRejections.push({ ...rejected, reason, fingerprint: mark });
   }
 
-  function qualify(at: number) {
+  function qualify(at: number, known: number | undefined) {
     const key = readRecord.key(buffer, at);
-    const known = listed.get(key);
-    if (known && !known.uncertain) {
-      if (known.sentFingerprint === readRecord.sentFingerprint(buffer, at)) plan.unchanged++;
-      else plan.additions.push({ ...person(at), onList: true });
-      listed.delete(key);
+    const isUncertain = known !== undefined && listed.uncertain.has(key);
+    if (known !== undefined && !isUncertain) {
+      plan.additions.push({ ...person(at), onList: true });
       return;
     }
-    listed.delete(key);
     const refused = rejections.refusalOf(key);
-    const candidate = refused || !known ? person(at) : undefined;
-    if (refused && candidate && isStillRefused(refused, candidate, input.now)) {
+    const candidate = person(at);
+    if (refused && isStillRefused(refused, candidate, input.now)) {
       rejections.keep(refused);
       plan.stillRejected++;
-    } else {
-      // A refusal that is tried again stays open until Iterable has answered.
-      if (refused && candidate && refused.fingerprint === rejectionFingerprint(candidate))
-        rejections.keep(refused);
-      plan.additions.push({ ...(candidate ?? person(at)), onList: false });
+      return;
     }
+    // A refusal that is tried again stays open until Iterable has answered.
+    if (refused && refused.fingerprint === rejectionFingerprint(candidate)) rejections.keep(refused);
+    plan.additions.push({ ...candidate, onList: false });
   }
 
-  const firstOf = new Map<string, number>();
-  for (const at of input.offsets) {
+  /** The usual case, told without making a string of anything. */
+  function isUnchanged(at: number, known: number): boolean {
+    if ((listed.sentFingerprints?.[known] ?? 0) !== readRecord.sentFingerprint(buffer, at)) return false;
+    return listed.uncertain.size === 0 || !listed.uncertain.has(readRecord.key(buffer, at));
+  }
+
+  // Both sides are in the order of their keys, so one walk along them finds who is on both.
+  const offsets = sortByKey(buffer, input.offsets);
+  const listedCount = listed.keys.length / KEY_BYTES;
+  let listedIndex = 0;
+  for (let index = 0; index < offsets.length; ) {
+    let at = offsets[index++]!;
     const reason = readRecord.reason(buffer, at);
     if (reason !== undefined) {
       reject(at, reason);
       continue;
     }
-    const key = readRecord.key(buffer, at);
-    const other = firstOf.get(key);
-    if (other === undefined) {
-      firstOf.set(key, at);
-      continue;
+    const keyAt = readRecord.keyAt(at);
+    while (index < offsets.length) {
+      const other = offsets[index]!;
+      if (compareKeys(buffer, keyAt, buffer, readRecord.keyAt(other)) !== 0) break;
+      index++;
+      const isFirst =
+        compareByCodePoint(readRecord.distinctId(buffer, other), readRecord.distinctId(buffer, at)) < 0;
+      reject(isFirst ? at : other, 'DUPLICATE_IDENTITY');
+      if (isFirst) at = other;
     }
-    const isFirst =
-      compareByCodePoint(readRecord.distinctId(buffer, at), readRecord.distinctId(buffer, other)) < 0;
-    if (isFirst) firstOf.set(key, at);
-    reject(isFirst ? other : at, 'DUPLICATE_IDENTITY');
+    let order = 1;
+    while (listedIndex < listedCount) {
+      order = compareKeys(listed.keys, listedIndex * KEY_BYTES, buffer, keyAt);
+      if (order >= 0) break;
+      plan.leavers.push(keyOf(listed, listedIndex++));
+    }
+    const known = order === 0 ? listedIndex++ : undefined;
+    if (known !== undefined && isUnchanged(at, known)) plan.unchanged++;
+    else qualify(at, known);
   }
-  for (const at of firstOf.values()) qualify(at);
-  for (const key of listed.keys()) plan.leavers.push(key);
+  while (listedIndex < listedCount) plan.leavers.push(keyOf(listed, listedIndex++));
   plan.closedRejections = rejections.rest();
   return plan;
+}
+
+function keyOf(listed: ListedPeople, index: number): string {
+  return listed.keys.toString('hex', index * KEY_BYTES, (index + 1) * KEY_BYTES);
 }
 
 /** Changes when what is known of the person changes. */

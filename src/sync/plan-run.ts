@@ -1,5 +1,11 @@
 import type { Db } from '../../db/connect.ts';
-import { countListed, hasListed, loadListedMembers, loadListedRange } from '../../db/queries/list-member.ts';
+import {
+  countListed,
+  hasListed,
+  type ListedRange,
+  loadListedMembers,
+  loadListedRange,
+} from '../../db/queries/list-member.ts';
 import {
   closeRejections,
   hasOpenRejections,
@@ -11,12 +17,13 @@ import type { BatchKind } from '../../db/tables.ts';
 import { type BatchMember, encodeMembers } from './batch-members.ts';
 import { type CollectedMembers, partitionsFor } from './collect-members.ts';
 import { rangeOf } from './key-range.ts';
-import { type ListedPerson, type OpenRejection, planPartition } from './plan-partition.ts';
+import { type ListedPeople, type OpenRejection, planPartition } from './plan-partition.ts';
 
 /** Iterable takes bodies of up to 4,000,000 bytes; the rest is room for the names around the values. */
 const MAX_BATCH_BYTES = 3_000_000;
 /** Batches that are written to the journal in one statement. */
 const BATCHES_PER_INSERT = 16;
+const NOBODY: ListedPeople = { keys: Buffer.alloc(0), sentFingerprints: undefined, uncertain: new Set() };
 
 export interface PlannedCounts {
   members: number;
@@ -58,14 +65,14 @@ export async function planRun(db: Db, input: PlanInput): Promise<PlannedCounts> 
   await deleteBatches(db, runId);
   for (let partition = 0; partition < partitions; partition++) {
     const range = rangeOf(partition, partitions);
-    const { buffer, offsets } = (await input.members?.read(partition)) ?? {
-      buffer: Buffer.alloc(0),
-      offsets: [],
-    };
+    const [listed, { buffer, offsets }] = await Promise.all([
+      isListEmpty ? NOBODY : loadListedRange(db, exportId, range).then(unpack),
+      input.members?.read(partition) ?? { buffer: Buffer.alloc(0), offsets: [] },
+    ]);
     const plan = planPartition({
       buffer,
       offsets,
-      listed: isListEmpty ? new Map() : unpack(await loadListedRange(db, exportId, range)),
+      listed,
       rejections: hasRejections ? ((await loadOpenRejections(db, exportId, range)) as OpenRejection[]) : [],
       now,
     });
@@ -87,23 +94,12 @@ export async function planRun(db: Db, input: PlanInput): Promise<PlannedCounts> 
   return counts;
 }
 
-function unpack(range: {
-  keys: string;
-  fingerprints: string | null;
-  uncertain: string[];
-}): Map<string, ListedPerson> {
-  const people = new Map<string, ListedPerson>();
-  const fingerprints = range.fingerprints?.split(',');
-  const plain: ListedPerson = { sentFingerprint: 0, uncertain: false };
-  for (let index = 0; index * 32 < range.keys.length; index++) {
-    const key = range.keys.slice(index * 32, index * 32 + 32);
-    people.set(
-      key,
-      fingerprints ? { sentFingerprint: Number(fingerprints[index]), uncertain: false } : plain,
-    );
-  }
-  for (const key of range.uncertain) people.set(key, { sentFingerprint: 0, uncertain: true });
-  return people;
+function unpack(range: ListedRange): ListedPeople {
+  return {
+    keys: Buffer.from(range.keys, 'hex'),
+    sentFingerprints: range.fingerprints?.split(',').map(Number),
+    uncertain: new Set(range.uncertain),
+  };
 }
 
 /** Cuts people into batches and writes them in groups. */

@@ -76,10 +76,9 @@ export async function readCohortList(
   });
   if (!query.granted)
     throw rateLimited('All queries of the hour to Mixpanel are used up', query.retryAfterMs);
+  const signal = AbortSignal.timeout(budgetMs);
   try {
-    const cohorts = await withRetries(() => client.listCohorts({ signal: AbortSignal.timeout(budgetMs) }), {
-      budgetMs,
-    });
+    const cohorts = await withRetries(() => client.listCohorts({ signal }), { budgetMs, signal });
     return cohorts.map((cohort) => ({
       externalId: cohort.id,
       name: cohort.name,

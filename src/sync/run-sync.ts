@@ -54,7 +54,7 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
     { trigger: run.trigger, attempt: run.attempt },
     run.attempt === 1 ? 'run started' : 'run taken up',
   );
-  const ending = { run, reporter, logger, integrationId: scope.integration.id };
+  const ending = { run, scope, reporter, logger };
   try {
     const destination = openDestination(deps, scope, reporter);
     await execute({ deps, run, scope, reporter, destination, logger });
@@ -110,7 +110,7 @@ async function prepare(execution: RunExecution): Promise<void> {
     await plan(execution, members);
     // Only now is a request worth it: an unchanged cohort sends nothing.
     if (isListKnown || !(await hasWork(execution))) return;
-    if (await isListThere(destination, scope.export.list_id!)) return;
+    if (await isListThere(destination, { listId: scope.export.list_id! })) return;
     await replaceList(execution);
     await plan(execution, members);
   } finally {
@@ -126,7 +126,9 @@ async function checkList(execution: RunExecution): Promise<boolean> {
     return true;
   }
   if (!isComparisonDue(execution)) return false;
-  if (await isListThere(destination, scope.export.list_id)) await compareList(execution);
+  const { list_id: listId, list_name: name } = scope.export;
+  const isKnown = scope.export.drift_checked_at !== null;
+  if (await isListThere(destination, isKnown ? { listId } : { listId, name })) await compareList(execution);
   else await replaceList(execution);
   return true;
 }
@@ -149,7 +151,7 @@ async function adoptList(execution: RunExecution): Promise<void> {
 function isComparisonDue({ deps, scope }: RunExecution): boolean {
   const intervalMs = deps.env.driftCheckIntervalMs;
   const comparedAt = scope.export.drift_checked_at?.getTime();
-  // A list that was found and never compared is compared whatever the setting is.
+  // A list that was never compared since it was found or Iterable was connected anew: whatever the setting is.
   if (comparedAt === undefined) return true;
   return intervalMs !== undefined && deps.clock.now().getTime() - comparedAt >= intervalMs;
 }
@@ -164,7 +166,7 @@ async function replaceList(execution: RunExecution): Promise<void> {
   scope.export.list_id = null;
   if (run.purpose === 'EMPTY') return;
   await adoptList(execution);
-  reporter.notice('The list had been deleted in Iterable; it was made anew and everybody is added again.');
+  reporter.notice('The list was no longer there in Iterable; it was made anew and everybody is added again.');
 }
 
 async function read({ deps, run, scope, reporter }: RunExecution): Promise<CollectedMembers> {

@@ -1,6 +1,6 @@
-import type { IterableProjectType, RejectionReason } from '../../db/tables.ts';
+import type { RejectionReason } from '../../db/tables.ts';
 import type { BatchMember } from './batch-members.ts';
-import { type Subscriber, toSubscriber } from './identity.ts';
+import type { Subscriber } from './identity.ts';
 import type { ListUpdateFailure, ListUpdateResult } from './iterable/answers.ts';
 import { BatchTooLargeError } from './iterable/errors.ts';
 
@@ -19,24 +19,27 @@ const REASONS: Record<Bucket, RejectionReason> = {
   invalidData: 'ITERABLE_INVALID_DATA',
 };
 
+export interface BatchSending {
+  /** Makes one request; throws when the request as a whole failed. */
+  send: (subscribers: Subscriber[]) => Promise<ListUpdateResult>;
+  /** What is sent for one of them. */
+  describe: (member: BatchMember) => Subscriber;
+}
+
 /**
  * Sends people and finds out what became of each. A batch that is too large is halved; one that names fewer people
  * than it counts as failed, or names two with one identifier, is sent again in parts until everybody is accounted for
- * (both calls may be repeated freely). send makes one request and throws when the request as a whole failed.
+ * (both calls may be repeated freely).
  */
-export async function sendBatch(
-  send: (subscribers: Subscriber[]) => Promise<ListUpdateResult>,
-  projectType: IterableProjectType,
-  members: BatchMember[],
-): Promise<BatchAnswer> {
+export async function sendBatch(how: BatchSending, members: BatchMember[]): Promise<BatchAnswer> {
   let result: ListUpdateResult;
   try {
-    result = await send(members.map((member) => toSubscriber(projectType, member)));
+    result = await how.send(members.map(how.describe));
   } catch (error) {
     if (!(error instanceof BatchTooLargeError) || members.length === 1) throw error;
-    return await sendInParts(send, projectType, halves(members));
+    return await sendInParts(how, halves(members));
   }
-  const { named, ambiguous } = attribute(projectType, members, result.failures);
+  const { named, ambiguous } = attribute(how, members, result.failures);
   const answer: BatchAnswer = { accepted: [], refused: [] };
   const rest: BatchMember[] = [];
   for (const member of members) {
@@ -46,8 +49,7 @@ export async function sendBatch(
   }
   // Two people with one userId: which of them failed shows only when each is sent alone.
   const alone = await sendInParts(
-    send,
-    projectType,
+    how,
     [...ambiguous].map((member) => [member]),
   );
   // An ambiguous name may speak of one of its people or of all of them: only what nobody can explain is searched for.
@@ -56,38 +58,31 @@ export async function sendBatch(
   if (unexplained > 0 && rest.length === 1) {
     others = { accepted: [], refused: [{ member: rest[0]!, reason: 'ITERABLE_UNATTRIBUTED' }] };
   } else if (unexplained > 0 && rest.length > 1) {
-    others = await sendInParts(send, projectType, halves(rest));
+    others = await sendInParts(how, halves(rest));
   }
   return merge([answer, alone, others]);
 }
 
-async function sendInParts(
-  send: (subscribers: Subscriber[]) => Promise<ListUpdateResult>,
-  projectType: IterableProjectType,
-  parts: BatchMember[][],
-): Promise<BatchAnswer> {
+async function sendInParts(how: BatchSending, parts: BatchMember[][]): Promise<BatchAnswer> {
   const answers: BatchAnswer[] = [];
-  for (const part of parts) answers.push(await sendBatch(send, projectType, part));
+  for (const part of parts) answers.push(await sendBatch(how, part));
   return merge(answers);
 }
 
 /** Whom the failures speak of. Names that nobody in the batch bears say nothing. */
-function attribute(projectType: IterableProjectType, members: BatchMember[], failures: ListUpdateFailure[]) {
+function attribute(how: BatchSending, members: BatchMember[], failures: ListUpdateFailure[]) {
   const named = new Map<BatchMember, Bucket>();
   const ambiguous = new Set<BatchMember>();
   if (failures.length === 0) return { named, ambiguous };
-  const bearers = new Map<string, BatchMember[]>();
-  for (const member of members) {
-    const { email, userId } = toSubscriber(projectType, member);
-    for (const name of [email && `email ${email.toLowerCase()}`, userId && `userId ${userId}`]) {
-      if (!name) continue;
-      const others = bearers.get(name);
-      if (others) others.push(member);
-      else bearers.set(name, [member]);
-    }
-  }
+  const bySent = indexByName(members, how.describe);
+  // Iterable may name a person by the other identifier of the profile that it found.
+  const byKnown = indexByName(members, ({ email, userId }) => ({
+    ...(email === null ? {} : { email }),
+    ...(userId === null ? {} : { userId }),
+  }));
   for (const failure of failures) {
-    const found = bearers.get(`${failure.kind} ${failure.identifier}`) ?? [];
+    const name = `${failure.kind} ${failure.identifier}`;
+    const found = bySent.get(name) ?? byKnown.get(name) ?? [];
     if (found.length === 1) named.set(found[0]!, named.get(found[0]!) ?? failure.bucket);
     else for (const member of found) ambiguous.add(member);
   }
@@ -95,6 +90,23 @@ function attribute(projectType: IterableProjectType, members: BatchMember[], fai
   // Alone in its request, a name is not ambiguous any more.
   if (members.length === 1) ambiguous.clear();
   return { named, ambiguous };
+}
+
+function indexByName(
+  members: BatchMember[],
+  describe: (member: BatchMember) => Subscriber,
+): Map<string, BatchMember[]> {
+  const bearers = new Map<string, BatchMember[]>();
+  for (const member of members) {
+    const { email, userId } = describe(member);
+    for (const name of [email && `email ${email.toLowerCase()}`, userId && `userId ${userId}`]) {
+      if (!name) continue;
+      const others = bearers.get(name);
+      if (others) others.push(member);
+      else bearers.set(name, [member]);
+    }
+  }
+  return bearers;
 }
 
 function halves(members: BatchMember[]): BatchMember[][] {

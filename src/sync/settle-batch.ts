@@ -1,7 +1,12 @@
 import type { Db } from '../../db/connect.ts';
-import { recordArrivals, recordDepartures } from '../../db/queries/list-member.ts';
-import { closeRefusals, insertRejections, renewRefusals } from '../../db/queries/rejection.ts';
-import { type BatchCounts, markBatchSettled } from '../../db/queries/sync-batch.ts';
+import { recordArrivals, recordDepartures, recordNewcomers } from '../../db/queries/list-member.ts';
+import {
+  closeRefusals,
+  hasOpenRejections,
+  insertRejections,
+  renewRefusals,
+} from '../../db/queries/rejection.ts';
+import { type BatchCounts, commitWithoutWaiting, markBatchSettled } from '../../db/queries/sync-batch.ts';
 import type { IterableProjectType, RejectionReason } from '../../db/tables.ts';
 import type { BatchMember } from './batch-members.ts';
 import { sentFingerprintOf } from './collect-members.ts';
@@ -42,26 +47,42 @@ export async function settleAddition(
   const refused = answer.refused.filter(({ member }) => !member.onList);
   const kept = answer.refused.filter(({ member }) => member.onList).map(({ member }) => member);
   const arrivals = [...answer.accepted, ...kept];
-  const known = arrivals.filter((member) => member.onList).length;
-  const counts = { ...NO_COUNTS, added: arrivals.length - known, unchanged: known, rejected: refused.length };
-  const settled = await db.transaction().execute(async (trx) => {
-    if (!(await markBatchSettled(trx, runId, number, counts))) return false;
-    await recordArrivals(
-      trx,
-      { exportId, runId, at: now, uncertain: false },
-      arrivals.map((member) => toArrival(context.projectType, member)),
-    );
-    await closeRefusals(
-      trx,
-      exportId,
-      runId,
-      answer.accepted.map((member) => member.key),
-    );
-    await recordRefusals(trx, context, refused);
-    return true;
+  const known = arrivals.filter((member) => member.onList);
+  const newcomers = arrivals.filter((member) => !member.onList);
+  const counts = {
+    ...NO_COUNTS,
+    added: newcomers.length,
+    unchanged: known.length,
+    rejected: refused.length,
+  };
+  const run = { exportId, runId, at: now, uncertain: false };
+  const toArrivals = (members: BatchMember[]) =>
+    members.map((member) => toArrival(context.projectType, member));
+
+  const settle = (areNewcomersNew: boolean) =>
+    db.transaction().execute(async (trx) => {
+      await commitWithoutWaiting(trx);
+      if (!(await markBatchSettled(trx, runId, number, counts))) return false;
+      if (!areNewcomersNew) await recordArrivals(trx, run, toArrivals(newcomers));
+      else if (!(await recordNewcomers(trx, run, toArrivals(newcomers)))) throw new KnownAfterAll();
+      await recordArrivals(trx, run, toArrivals(known));
+      // Most cohorts have nobody refused, and then there is nothing to be looked for.
+      if (await hasOpenRejections(trx, exportId)) {
+        const accepted = answer.accepted.map((member) => member.key);
+        await closeRefusals(trx, exportId, runId, accepted);
+      }
+      await recordRefusals(trx, context, refused);
+      return true;
+    });
+  const settled = await settle(true).catch((error) => {
+    if (error instanceof KnownAfterAll) return settle(false);
+    throw error;
   });
   return settled ? { counts, refusedOnList: kept.length } : undefined;
 }
+
+/** Somebody to be added is on the list, uncertainly, or since a worker that had been given up for dead wrote it down. */
+class KnownAfterAll extends Error {}
 
 /** The same for a removal. stayed: people whom Iterable refused to remove; the next run tries again. */
 export async function settleRemoval(
@@ -74,6 +95,7 @@ export async function settleRemoval(
   const removed = [...answer.accepted, ...gone].map((member) => member.key);
   const counts = { ...NO_COUNTS, removed: removed.length };
   const settled = await db.transaction().execute(async (trx) => {
+    await commitWithoutWaiting(trx);
     if (!(await markBatchSettled(trx, context.runId, number, counts))) return false;
     await recordDepartures(
       trx,

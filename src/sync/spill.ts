@@ -113,7 +113,7 @@ export function createSpill(partitions: number): Spill {
     flush,
     read,
     close: async () => {
-      const file = await opening;
+      const file = await opening?.catch(() => undefined);
       opening = undefined;
       await file?.close();
       for (const part of parts) part.buffer = Buffer.alloc(0);

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { PgBoss } from 'pg-boss';
 import { RUN_QUEUE } from './boss.ts';
 import type { SyncDeps } from './deps.ts';
@@ -6,6 +7,8 @@ import { runSync } from './run-sync.ts';
 
 /** Runs that one process executes at once; most of the time each waits for a partner. */
 const RUNS_AT_ONCE = 8;
+/** What a batch that is on its way may take to be answered; then the next process sends it again. */
+const STOP_PATIENCE_MS = 5_000;
 
 export interface Worker {
   /** Lets running batches finish and leaves the rest to the next process. */
@@ -52,7 +55,8 @@ export async function startWorker(deps: SyncDeps, boss: PgBoss): Promise<Worker>
   return {
     async stop() {
       stopping.abort(new RunHandedOver('This process is stopping.'));
-      await Promise.allSettled([boss.offWork(RUN_QUEUE, { wait: true }), ...executing]);
+      const finished = Promise.allSettled([boss.offWork(RUN_QUEUE, { wait: true }), ...executing]);
+      await Promise.race([finished, wait(STOP_PATIENCE_MS, undefined, { ref: false })]);
     },
   };
 }

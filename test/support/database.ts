@@ -26,7 +26,8 @@ export async function createTestDatabase({ template = true } = {}): Promise<Test
   };
 }
 
-async function onServer(serverUrl: string, statement: string): Promise<void> {
+/** Runs a statement on the server, one at a time over all processes. */
+export async function onServer(serverUrl: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: serverUrl });
   await client.connect();
   try {

@@ -1,14 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
 import { pino } from 'pino';
 import type { TestProject } from 'vitest/node';
 import { connectDatabase } from '../../db/connect.ts';
 import { startEmbeddedPostgres } from '../../db/embedded-postgres.ts';
 import { migrateToLatest } from '../../db/migrate.ts';
 import { startBoss } from '../../src/sync/boss.ts';
-import { TEMPLATE_DATABASE, urlOfDatabase } from './database.ts';
+import { onServer, TEMPLATE_DATABASE, urlOfDatabase } from './database.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -17,18 +16,16 @@ declare module 'vitest' {
   }
 }
 
-/** One PostgreSQL server for the whole run, with a migrated database that each test clones. */
+/**
+ * One PostgreSQL server for the whole run, with a migrated database that each test clones: the embedded one, or the one
+ * at TEST_DATABASE_URL, whose user may make databases.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'cohort-sync-test-'));
-  const postgres = await startEmbeddedPostgres({ dataDir, password: 'test' });
-  const client = new pg.Client({ connectionString: postgres.url });
-  await client.connect();
-  await client.query(`create database ${TEMPLATE_DATABASE}`);
-  // The server lives as long as the tests; it need not survive the machine.
-  await client.query('alter system set fsync = off');
-  await client.query('select pg_reload_conf()');
-  await client.end();
-  const templateUrl = urlOfDatabase(postgres.url, TEMPLATE_DATABASE);
+  const given = process.env.TEST_DATABASE_URL;
+  const server = given === undefined ? await startServer() : { url: given, stop: async () => undefined };
+  await onServer(server.url, `drop database if exists ${TEMPLATE_DATABASE}`);
+  await onServer(server.url, `create database ${TEMPLATE_DATABASE}`);
+  const templateUrl = urlOfDatabase(server.url, TEMPLATE_DATABASE);
   const database = connectDatabase({ url: templateUrl });
   await migrateToLatest(database.db);
   await database.stop();
@@ -38,9 +35,21 @@ export default async function setup(project: TestProject): Promise<() => Promise
     supervise: false,
   });
   await boss.stop();
-  project.provide('serverUrl', postgres.url);
-  return async () => {
-    await postgres.stop();
-    await rm(dataDir, { recursive: true, force: true });
+  project.provide('serverUrl', server.url);
+  return server.stop;
+}
+
+async function startServer(): Promise<{ url: string; stop: () => Promise<void> }> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'cohort-sync-test-'));
+  const postgres = await startEmbeddedPostgres({ dataDir, password: 'test' });
+  // It lives as long as the tests, and need not survive the machine.
+  await onServer(postgres.url, 'alter system set fsync = off');
+  await onServer(postgres.url, 'select pg_reload_conf()');
+  return {
+    url: postgres.url,
+    async stop() {
+      await postgres.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
   };
 }

@@ -57,6 +57,9 @@ export interface IterableClient {
 const TIMEOUT_MS = 30_000;
 const LIST_READ_TIMEOUT_MS = 300_000;
 
+/** How HTML and JSON begin, and no e-mail and no userId that we would send. */
+const NOT_A_LIST = /^(<|\{"|\[)/;
+
 export function createIterableClient(connection: {
   baseUrl: string;
   apiKey: string;
@@ -130,7 +133,17 @@ export function createIterableClient(connection: {
         if (!response.ok) {
           throw toError({ status: response.status, headers: response.headers, text: await response.text() });
         }
-        yield* readLines(response);
+        let isFirst = true;
+        for await (const lines of readLines(response)) {
+          // Lines of a proxy's page must never be taken for people. The content type tells nothing.
+          if (isFirst && NOT_A_LIST.test(lines[0]!)) {
+            throw new UnavailableError(
+              'Iterable answered a read of a list with something that is not a list.',
+            );
+          }
+          isFirst = false;
+          yield lines;
+        }
       } catch (error) {
         signal?.throwIfAborted();
         if (error instanceof IterableError) throw error;
@@ -156,7 +169,14 @@ async function* readLines(response: Response): AsyncIterable<string[]> {
 }
 
 function parse<T extends z.ZodType>(schema: T, response: PartnerResponse): z.infer<T> {
-  const result = schema.safeParse(parseJson(response.text));
+  const body = parseJson(response.text);
+  // A page of some proxy, or half an answer. All calls may be repeated, so it is asked again.
+  if (body === undefined) {
+    throw new UnavailableError(`Iterable answered ${response.status} with something that is not JSON.`, {
+      status: response.status,
+    });
+  }
+  const result = schema.safeParse(body);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new UnexpectedAnswerError(
@@ -198,7 +218,15 @@ function toError(response: PartnerResponse): IterableError {
     });
   }
   if (status === 413 || answer.code === 'BatchTooLarge') return new BatchTooLargeError(message, options);
-  if (status === 400 && answer.msg?.includes('invalidListId')) return new InvalidListError(message, options);
+  if (status === 400 && answer.msg?.includes('invalidListId')) {
+    const projectId = answer.params?.projectId;
+    return new InvalidListError(message, {
+      ...options,
+      ...(typeof projectId === 'number' || typeof projectId === 'string'
+        ? { projectId: String(projectId) }
+        : {}),
+    });
+  }
   if (status === 409) return new ConflictError(message, options);
   return new UnexpectedAnswerError(message, options);
 }

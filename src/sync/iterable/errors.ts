@@ -28,7 +28,15 @@ export class UnavailableError extends IterableError {
 }
 
 /** 400 naming the list: it was deleted, or it is so new that not every server knows it. */
-export class InvalidListError extends IterableError {}
+export class InvalidListError extends IterableError {
+  /** Iterable's id of the key's project, when the answer names it. */
+  readonly projectId: string | undefined;
+
+  constructor(message: string, options: { status?: number; projectId?: string } = {}) {
+    super(message, options);
+    this.projectId = options.projectId;
+  }
+}
 
 /** 413, or 400 BatchTooLarge: send fewer people. */
 export class BatchTooLargeError extends IterableError {}

@@ -112,7 +112,7 @@ export function createMixpanelClient(connection: {
       const form: Record<string, string> = {
         filter_by_cohort: JSON.stringify({ id: Number(cohortId) }),
         include_all_users: 'true',
-        output_properties: '["$email","email","$iterable_user_id"]',
+        output_properties: '["$email","$iterable_user_id"]',
         ...(page > 0 && sessionId !== undefined ? { session_id: sessionId, page: String(page) } : {}),
       };
       return readMembersAnswer(await post('engage', form, page, signal));
@@ -140,12 +140,9 @@ function readMember(result: unknown): SourceMember {
   if (typeof id !== 'string' && typeof id !== 'number')
     throw unexpected('engage: a $distinct_id is no string');
   const properties = ($properties ?? {}) as Record<string, unknown>;
-  const email = properties.email;
-  const isAbsent =
-    email === undefined || email === null || (typeof email === 'string' && email.trim() === '');
   return {
     distinctId: String(id),
-    email: isAbsent ? properties.$email : email,
+    email: properties.$email,
     userId: properties.$iterable_user_id,
   };
 }

@@ -1,0 +1,40 @@
+import { parseArgs } from 'node:util';
+
+export interface BenchOptions {
+  /** Names of benchmarks, for bench/main.ts; empty: all. */
+  only: string[];
+  /** Undefined: what the benchmark is defined for. */
+  members: number | undefined;
+  rounds: number | undefined;
+  /** A server to use instead of an embedded one. Databases are made on it and dropped again. */
+  databaseUrl: string | undefined;
+}
+
+export const USAGE =
+  '[--only name,name] [--members 1000000] [--rounds 3] [--database-url postgresql://…] (numbers may be written 100k, 1M)';
+
+/** Reads the command line. Throws on what it does not know. */
+export function readOptions(args: string[] = process.argv.slice(2)): BenchOptions {
+  const { values } = parseArgs({
+    args,
+    options: {
+      only: { type: 'string', multiple: true },
+      members: { type: 'string' },
+      rounds: { type: 'string' },
+      'database-url': { type: 'string' },
+    },
+  });
+  return {
+    only: (values.only ?? []).flatMap((names) => names.split(',')),
+    members: readNumber(values.members),
+    rounds: readNumber(values.rounds),
+    databaseUrl: values['database-url'],
+  };
+}
+
+function readNumber(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, digits, unit = ''] = /^(\d+)([kM]?)$/.exec(text) ?? [];
+  if (digits === undefined) throw new Error(`${text} is not a number such as 1000, 100k or 1M.`);
+  return Number(digits) * ({ '': 1, k: 1_000, M: 1_000_000 }[unit] ?? 1);
+}

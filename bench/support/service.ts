@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { type Api, connectPartners, createApi } from './api.ts';
+import type { Partners } from './partners-process.ts';
+import { cpuSecondsOf, peakMemoryOf } from './process-usage.ts';
+
+export interface Service {
+  url: string;
+  token: string;
+  api: Api;
+  cpuSeconds(): number;
+  peakMemory(): number;
+  stop(): Promise<void>;
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Posts at a time, of the floor and of the service alike. */
+export const CONCURRENCY = 5;
+
+/** The service as it is deployed: a process of its own, reached over HTTP; connected to both partners. */
+export async function startService(options: {
+  databaseUrl: string;
+  partners: Partners;
+  env?: Record<string, string>;
+}): Promise<Service> {
+  const token = randomBytes(24).toString('base64url');
+  const child = spawn(process.execPath, readStartArgs(), {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      PATH: process.env.PATH ?? '',
+      PORT: '0',
+      DATABASE_URL: options.databaseUrl,
+      ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+      BOOTSTRAP_TOKEN: token,
+      ITERABLE_BASE_URL_US: options.partners.iterableUrl,
+      MIXPANEL_BASE_URL_US: options.partners.mixpanelUrl,
+      ITERABLE_REQUESTS_PER_SECOND: '0',
+      ITERABLE_CONCURRENCY: String(CONCURRENCY),
+      MIXPANEL_QUERIES_PER_HOUR: '0',
+      LOG_FORMAT: 'json',
+      ...options.env,
+    },
+  });
+  const exited = once(child, 'exit');
+  const url = await readUrl(child.stdout);
+  const api = createApi(url, token);
+  await connectPartners(api);
+  return {
+    url,
+    token,
+    api,
+    cpuSeconds: () => cpuSecondsOf(child.pid!),
+    peakMemory: () => peakMemoryOf(child.pid!),
+    async stop() {
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
+
+/** What `npm start` gives to node; BENCH_NODE_ARGS come before it, for profiles (--cpu-prof) and trials of settings. */
+function readStartArgs(): string[] {
+  const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+  const [, ...args] = scripts.start.split(' ');
+  const further = (process.env.BENCH_NODE_ARGS ?? '').split(' ').filter((arg) => arg !== '');
+  return [...further, ...args];
+}
+
+/** What goes wrong in the service is shown: a figure taken from a run that stumbled is no figure. */
+function readUrl(stdout: NodeJS.ReadableStream): Promise<string> {
+  return new Promise((found, failed) => {
+    const lines = createInterface({ input: stdout });
+    lines.on('line', (line) => {
+      const entry = line.startsWith('{') ? JSON.parse(line) : {};
+      if (entry.msg === 'Cohort Sync is up') found(entry.url);
+      if (entry.level === 'warn' || entry.level === 'error' || entry.level >= 40) {
+        process.stderr.write(`${line}\n`);
+      }
+    });
+    lines.on('close', () => failed(new Error('The service ended before it was up.')));
+  });
+}

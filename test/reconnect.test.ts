@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest';
+import { startTestApp } from './support/test-app.ts';
+
+const person = (id: string) => ({ distinctId: id, properties: { $email: `${id}@example.com` } });
+
+test('connecting to another Iterable project makes the list there, though the cohort has not changed', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b')]);
+  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  const other = app.sandbox.iterable.addProject({ type: 'EMAIL' });
+  // A list of the other project that bears the same id must not be touched.
+  const stranger = other.addList('Somebody else', { id: app.iterable.list(cohort.listName)!.id });
+  other.setMember(stranger, other.users.add({ email: 'vip@example.com' }), true);
+
+  await app.connectIterable({ apiKey: other.addKey() });
+  const second = await app.runToEnd(first.exportId);
+  expect(second).toMatchObject({ status: 'SUCCEEDED', counts: { members: 2, added: 2, unchanged: 0 } });
+  expect(second.notices).toHaveLength(1);
+  expect(other.membersOf(cohort.listName)).toEqual(['a@example.com', 'b@example.com']);
+  expect(other.membersOf('Somebody else')).toEqual(['vip@example.com']);
+});
+
+test('a new key of the same Iterable project changes nothing, and the list is not read again', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b')]);
+  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  await app.connectIterable();
+  app.sandbox.calls.clear();
+  const second = await app.runToEnd(first.exportId);
+  expect(second.counts).toMatchObject({ unchanged: 2, requestsSent: 0 });
+  expect(app.sandbox.calls.all.filter((call) => call.operation.startsWith('iterable'))).toEqual([]);
+});
+
+test('people whom the old project had refused are tried again in the new one', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  app.iterable.users.forget('b@example.com');
+  const cohort = await app.addCohort('Trial', [person('a'), person('b')]);
+  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  expect(first.counts).toMatchObject({ added: 1, rejected: 1 });
+  const other = app.sandbox.iterable.addProject({ type: 'EMAIL' });
+  await app.connectIterable({ apiKey: other.addKey() });
+  const second = await app.runToEnd(first.exportId);
+  expect(second.counts).toMatchObject({ added: 2, rejected: 0 });
+  expect(other.membersOf(cohort.listName)).toEqual(['a@example.com', 'b@example.com']);
+});
+
+test('a run that a disconnect ended has failed for that reason, though Iterable was connected again at once', async () => {
+  await using app = await startTestApp({ env: { ITERABLE_BATCH_SIZE: '1', ITERABLE_CONCURRENCY: '1' } });
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b'), person('c')]);
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', delayMs: 500 });
+  const { runId, exportId } = await app.startSync(cohort.id, 'DYNAMIC');
+  for await (const { syncProgress } of app.api.sse(
+    'subscription ($id: ID!) { syncProgress(runId: $id) { phase } }',
+    { id: runId },
+  )) {
+    if (syncProgress.phase === 'ADDING') break;
+  }
+  await app.api.query('mutation { disconnectIntegration(input: {}) { status } }');
+  await app.connectIterable();
+  const run = await app.untilOver(runId);
+  expect(run).toMatchObject({ status: 'FAILED', error: { code: 'INTEGRATION_DISCONNECTED' } });
+  expect(run.counts.added + run.counts.notProcessed).toBe(3);
+  const { export: exported } = await app.api.query(
+    'query ($id: ID!) { export(id: $id) { status listSize } }',
+    {
+      id: exportId,
+    },
+  );
+  expect(exported).toEqual({ status: 'STOPPED', listSize: run.counts.added });
+  expect(app.iterable.membersOf(cohort.listName)).toHaveLength(run.counts.added);
+});

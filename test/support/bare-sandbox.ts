@@ -1,0 +1,38 @@
+import type { IterableProject } from '../../sandbox/iterable/project.ts';
+import { type Sandbox, startSandbox } from '../../sandbox/start-sandbox.ts';
+import { createManualClock, type ManualClock } from './manual-clock.ts';
+
+export interface BareSandbox extends AsyncDisposable {
+  sandbox: Sandbox;
+  clock: ManualClock;
+}
+
+/** The sandbox alone, with a clock that stands still. */
+export async function startBareSandbox(): Promise<BareSandbox> {
+  const clock = createManualClock();
+  const sandbox = await startSandbox({ clock: { now: () => clock.now().getTime() } });
+  return { sandbox, clock, [Symbol.asyncDispose]: () => sandbox.stop() };
+}
+
+/** One request with a key of the project. */
+export async function callIterable(
+  sandbox: Sandbox,
+  project: IterableProject,
+  path: string,
+  options: { method?: string; body?: unknown; apiKey?: string } = {},
+): Promise<{ status: number; text: string; json: unknown; contentType: string | null }> {
+  const { body, apiKey = project.addKey(), method = body === undefined ? 'GET' : 'POST' } = options;
+  const response = await fetch(sandbox.env[`ITERABLE_BASE_URL_${project.dataCenter}`] + path, {
+    method,
+    headers: { 'api-key': apiKey, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const contentType = response.headers.get('content-type');
+  return {
+    status: response.status,
+    text,
+    contentType,
+    json: contentType === 'application/json' ? JSON.parse(text) : undefined,
+  };
+}

@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { startTestApp } from './support/test-app.ts';
+
+const person = (id: string) => ({ distinctId: id, properties: { $email: `${id}@example.com` } });
+
+test('people whose addition Iterable never answered are sent again, with newcomers, and counted as added once', async () => {
+  await using app = await startTestApp({ env: { PARTNER_RETRY_BUDGET: '0s' } });
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b')]);
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', drop: 'after' });
+  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  expect(first).toMatchObject({ status: 'FAILED', error: { code: 'DESTINATION_UNAVAILABLE' } });
+
+  app.sandbox.faults.clear();
+  app.mixpanel.setMembers(cohort.externalId, [person('a'), person('b'), person('c')]);
+  const second = await app.runToEnd(first.exportId);
+  expect(second).toMatchObject({
+    status: 'SUCCEEDED',
+    counts: { members: 3, added: 3, unchanged: 0, rejected: 0 },
+  });
+  expect(await app.readLedger(second.id, { outcome: 'ADDED' })).toHaveLength(3);
+  expect((await app.runToEnd(first.exportId)).counts).toMatchObject({ unchanged: 3, requestsSent: 0 });
+});
