@@ -8,7 +8,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    // Many tests wait for a partner that does not answer; meanwhile another one has the processor.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // .ci/run reads the counts from the file.

@@ -6,7 +6,7 @@ import { startTestApp, type TestApp } from './support/test-app.ts';
 async function startDrifted(app: TestApp) {
   await app.connect();
   const cohort = await app.addCohort('Drifting', people(3));
-  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  const first = await app.syncToEnd(cohort.id, 'ONE_TIME');
   const list = app.iterable.list(cohort.listName)!;
   const { users } = app.iterable;
   app.iterable.setMember(list, users.find('p0@example.com')!, false);
@@ -59,7 +59,7 @@ test('people written more recently than Iterable takes to show it are not judged
   });
   await app.connect();
   const cohort = await app.addCohort('Recent', people(3));
-  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  const first = await app.syncToEnd(cohort.id, 'ONE_TIME');
   app.clock.advance({ seconds: 30 });
   const second = await app.runToEnd(first.exportId);
   expect(second).toMatchObject({ counts: { unchanged: 3, added: 0, removed: 0 }, notices: [] });
@@ -73,7 +73,7 @@ test('people who left more recently than Iterable takes to show it are no strang
   });
   await app.connect();
   const cohort = await app.addCohort('Recent', people(3));
-  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  const first = await app.syncToEnd(cohort.id, 'ONE_TIME');
   app.clock.advance({ hours: 23, minutes: 59, seconds: 30 });
   app.mixpanel.setMembers(cohort.externalId, people(2));
   expect((await app.runToEnd(first.exportId)).counts).toMatchObject({ removed: 1 });
@@ -119,7 +119,7 @@ test('in a hybrid project people are recognised by either identifier', async () 
     person('mail'),
     person('user', { $iterable_user_id: 'u-1' }),
   ]);
-  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  const first = await app.syncToEnd(cohort.id, 'ONE_TIME');
   app.clock.advance({ hours: 24 });
   const run = await app.runToEnd(first.exportId);
   expect(run).toMatchObject({ counts: { members: 2, unchanged: 2, added: 0, removed: 0 }, notices: [] });

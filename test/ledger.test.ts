@@ -112,7 +112,7 @@ test('a quiet run with rejections sends nothing and goes on counting them', asyn
   await app.connect();
   app.iterable.users.forget('gone@example.com');
   const cohort = await app.addCohort('Quiet', [person('a'), person('gone'), { distinctId: 'nobody' }]);
-  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  const first = await app.syncToEnd(cohort.id, 'ONE_TIME');
   const second = await app.runToEnd(first.exportId);
   expect(second).toMatchObject({
     status: 'PARTIALLY_SUCCEEDED',
@@ -198,7 +198,7 @@ test('whom Iterable does not know any more when they leave counts as removed', a
   await using app = await startTestApp();
   await app.connect();
   const cohort = await app.addCohort('Leaving', [person('a'), person('gone'), person('lost')]);
-  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  const first = await app.syncToEnd(cohort.id, 'ONE_TIME');
   app.iterable.users.forget('gone@example.com');
   app.iterable.settings.refusals = [{ identifier: 'lost@example.com', bucket: 'notFound' }];
   app.mixpanel.setMembers(cohort.externalId, [person('a')]);

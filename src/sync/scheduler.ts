@@ -1,4 +1,5 @@
-import { schedule } from 'node-cron';
+import { schedule, type TaskOptions } from 'node-cron';
+import type { Logger } from 'pino';
 import { lockDueExports, updateExport } from '../../db/queries/export-state.ts';
 import type { SyncDeps } from './deps.ts';
 import { nextDueAt } from './grid.ts';
@@ -43,15 +44,24 @@ export function startScheduler(deps: SyncDeps): Scheduler {
       deps.logger.warn({ err: error }, `${name} failed; the next beat tries again`);
     }
   };
+  const options = { noOverlap: true, logger: cronLogger(deps.logger) };
   const tasks = [
-    schedule('* * * * * *', () => beat('queueing due runs', () => queueDueRuns(deps)), { noOverlap: true }),
-    schedule('* * * * * *', () => beat('refreshing cohorts', () => refreshDueCohorts(deps)), {
-      noOverlap: true,
-    }),
+    schedule('* * * * * *', () => beat('queueing due runs', () => queueDueRuns(deps)), options),
+    schedule('* * * * * *', () => beat('refreshing cohorts', () => refreshDueCohorts(deps)), options),
   ];
   return {
     async stop() {
       await Promise.all(tasks.map((task) => task.destroy()));
     },
+  };
+}
+
+/** What node-cron has to say (mostly that a beat took longer than a second) belongs into our log. */
+function cronLogger(logger: Logger): NonNullable<TaskOptions['logger']> {
+  return {
+    info: (message) => logger.debug(message),
+    debug: (message) => logger.debug(String(message)),
+    warn: (message) => logger.debug(message),
+    error: (message, error) => logger.error({ err: error }, String(message)),
   };
 }

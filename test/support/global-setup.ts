@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -15,6 +15,9 @@ declare module 'vitest' {
     serverUrl: string;
   }
 }
+
+/** What all tests' databases and the write-ahead log take at most, by far. */
+const NEEDED_BYTES = 3 * 1024 ** 3;
 
 /**
  * One PostgreSQL server for the whole run, with a migrated database that each test clones: the embedded one, or the one
@@ -40,7 +43,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function startServer(): Promise<{ url: string; stop: () => Promise<void> }> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'cohort-sync-test-'));
+  const dataDir = await mkdtemp(join(await findPlace(), 'cohort-sync-test-'));
   const postgres = await startEmbeddedPostgres({ dataDir, password: 'test' });
   // It lives as long as the tests, and need not survive the machine.
   await onServer(postgres.url, 'alter system set fsync = off');
@@ -52,4 +55,14 @@ async function startServer(): Promise<{ url: string; stop: () => Promise<void> }
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** In memory where there is room: a clone of the template takes 20 ms there, and 150 ms on a disk. */
+async function findPlace(): Promise<string> {
+  const memory = '/dev/shm';
+  const room = await statfs(memory).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => 0,
+  );
+  return room >= NEEDED_BYTES ? memory : tmpdir();
 }
