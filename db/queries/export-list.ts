@@ -68,6 +68,7 @@ export async function closeExportRun(
   };
 }
 
-export async function setListCompared(db: Db, exportId: number, at: Date): Promise<void> {
+/** When we last knew who is on the list; null: the next run has to look. */
+export async function setListCompared(db: Db, exportId: number, at: Date | null): Promise<void> {
   await db.updateTable('exports').set({ drift_checked_at: at }).where('id', '=', exportId).execute();
 }

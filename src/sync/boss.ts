@@ -10,6 +10,7 @@ const HEARTBEAT_SECONDS = 10;
 const SUPERVISE_SECONDS = 5;
 /** A run that was handed over is picked up again after this. */
 const RETRY_SECONDS = 1;
+const MAX_RETRY_SECONDS = 10;
 /** A run may take days at Iterable's pace; only silence ends a worker's claim to it. */
 const MAX_RUN_SECONDS = 24 * 3600 - 1;
 
@@ -46,6 +47,9 @@ export async function startBoss(options: {
     notify: true,
     retryLimit: 1_000_000,
     retryDelay: RETRY_SECONDS,
+    // Something that goes on failing (a database that is away) is not tried every second.
+    retryBackoff: true,
+    retryDelayMax: MAX_RETRY_SECONDS,
     expireInSeconds: MAX_RUN_SECONDS,
     heartbeatSeconds: HEARTBEAT_SECONDS,
     deleteAfterSeconds: 3600,

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Db } from '../../db/connect.ts';
 import { findCancelCause, finishRun, parkRun, type RunEnd } from '../../db/queries/active-run.ts';
-import { closeExportRun } from '../../db/queries/export-list.ts';
+import { closeExportRun, setListCompared } from '../../db/queries/export-list.ts';
 import { setIntegrationAttention } from '../../db/queries/integration-state.ts';
 import { countListed, markUncertain, recordArrivals } from '../../db/queries/list-member.ts';
 import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
@@ -72,6 +72,28 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
   else logger.info(fields, 'run ended');
 }
 
+/**
+ * The same, and when even that fails by a fault of ours the run ends without it, because it would be tried for ever. What
+ * it left in doubt is settled by the next run, which looks at the real list.
+ */
+export async function endOrBreakOff(deps: SyncDeps, ending: EndingRun, reason: unknown): Promise<void> {
+  try {
+    await endRun(deps, ending, reason);
+  } catch (error) {
+    if (error instanceof RunHandedOver || isDatabaseError(error)) throw error;
+    const { run, reporter, logger } = ending;
+    logger.error({ err: error, reason }, 'run could not be ended in good order, by a fault of ours');
+    await deps.db.transaction().execute(async (trx) => {
+      await closeExportRun(trx, run.export_id, {});
+      await setListCompared(trx, run.export_id, null);
+      const end = { ...failedByFault(), finishedAt: deps.clock.now(), changes: {} };
+      if (!(await finishRun(trx, reporter.attempt, end))) {
+        throw new RunHandedOver('Another worker has taken the run up.');
+      }
+    });
+  }
+}
+
 /** Gives the run back to the queue until it can go on. */
 export async function postponeRun(deps: SyncDeps, ending: EndingRun, reason: RunPostponed): Promise<void> {
   await deps.db.transaction().execute(async (trx) => {
@@ -98,6 +120,10 @@ function outcomeOf(
   if (reason instanceof RunFailure || reason instanceof SourceError) {
     return failed(reason.code, reason.message, reason.retryable);
   }
+  return failedByFault();
+}
+
+function failedByFault() {
   return failed('INTERNAL', 'The run failed by a fault of ours; the log tells more under its run id.', true);
 }
 

@@ -12,7 +12,7 @@ import { deliverBatches } from './deliver-batches.ts';
 import type { SyncDeps } from './deps.ts';
 import { createDestination, type Destination } from './destination.ts';
 import { ensureList, isListThere } from './destination-list.ts';
-import { endRun, postponeRun } from './end-run.ts';
+import { endOrBreakOff, endRun, postponeRun } from './end-run.ts';
 import { type IdentityRules, idMergeOf, missingIdentityMessage } from './identity.ts';
 import { createIterableClient } from './iterable/client.ts';
 import { openMemberSource } from './open-member-source.ts';
@@ -65,7 +65,7 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
     const reason = reporter.halt.aborted ? reporter.halt.reason : error;
     if (reason instanceof RunHandedOver) throw reason;
     if (reason instanceof RunPostponed) await postponeRun(deps, ending, reason);
-    else await endRun(deps, ending, reason);
+    else await endOrBreakOff(deps, ending, reason);
   }
 }
 
