@@ -2,13 +2,13 @@ import { expect, test, vi } from 'vitest';
 import { encodeId } from '../src/schema/global-id.ts';
 import { buildSchema } from '../src/schema/schema.ts';
 import { IMPORT } from './support/import-file.ts';
+import { person } from './support/people.ts';
 import { callOf, idPathsOf, rootFieldsOf, sendCall } from './support/schema-calls.ts';
 import { startTestApp } from './support/test-app.ts';
 
 const START =
   'mutation ($id: ID!) { startSync(input: { cohortId: $id, syncType: DYNAMIC }) { id export { id } } }';
 const RUN = 'mutation ($id: ID!) { runExport(exportId: $id) { id } }';
-const person = (id: string) => ({ distinctId: id, properties: { $email: `${id}@example.com` } });
 
 test.for([
   'nonsense',

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
+import { person } from './support/people.ts';
 import { startTestApp } from './support/test-app.ts';
-
-const person = (id: string) => ({ distinctId: id, properties: { $email: `${id}@example.com` } });
 
 test('a cohort reaches its list, and the counts add up', async () => {
   await using app = await startTestApp();

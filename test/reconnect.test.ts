@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
+import { person } from './support/people.ts';
 import { startTestApp } from './support/test-app.ts';
-
-const person = (id: string) => ({ distinctId: id, properties: { $email: `${id}@example.com` } });
 
 test('connecting to another Iterable project makes the list there, though the cohort has not changed', async () => {
   await using app = await startTestApp();

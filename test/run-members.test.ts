@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
+import { person } from './support/people.ts';
 import { startTestApp } from './support/test-app.ts';
-
-const person = (id: string) => ({ distinctId: id, properties: { $email: `${id}@example.com` } });
 
 test('the people of a run are paged across outcomes, and filtered by outcome and reason', async () => {
   await using app = await startTestApp();

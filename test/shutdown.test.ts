@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { person } from './support/people.ts';
 import { startTestApp } from './support/test-app.ts';
 
-const person = (id: string) => ({ distinctId: id, properties: { $email: `${id}@example.com` } });
 const PROGRESS = 'subscription ($id: ID!) { syncProgress(runId: $id) { status phase } }';
 
 test('a service that stops breaks watchers off instead of telling them that the run is over', async () => {

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
+import { person } from './support/people.ts';
 import { startTestApp } from './support/test-app.ts';
-
-const person = (id: string) => ({ distinctId: id, properties: { $email: `${id}@example.com` } });
 
 test('people whose addition Iterable never answered are sent again, with newcomers, and counted as added once', async () => {
   await using app = await startTestApp({ env: { PARTNER_RETRY_BUDGET: '0s' } });
