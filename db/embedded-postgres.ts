@@ -99,15 +99,16 @@ async function createRunner(binaries: Binaries, parent: string): Promise<Runner>
   if (process.getuid?.() !== 0) return { owner: undefined, command: (program, args) => [program, args] };
   const owner = await findOwner();
   const become = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups'];
-  const passing = [...become, '--inh-caps=+dac_override', '--ambient-caps=+dac_override'];
+  // Without the secure bit access(2), by which initdb looks for its programs, would not count the capability.
+  const capability = ['--inh-caps=+dac_override', '--ambient-caps=+dac_override'];
+  const passing = [...become, '--securebits=+no_setuid_fixup', ...capability];
   for (const options of [become, passing]) {
     const command = (program: string, args: string[]): [string, string[]] => [
       'setpriv',
       [...options, '--', program, ...args],
     ];
     try {
-      await run(...command('stat', [`${parent}/.`]));
-      await run(...command(binaries.postgres, ['--version']));
+      await run(...command('test', ['-x', parent, '-a', '-x', binaries.postgres]));
       return { owner, command };
     } catch {
       // The next way, then.
