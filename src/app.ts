@@ -5,9 +5,11 @@ import { isMigrated, migrateToLatest } from '../db/migrate.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { generateKey, generatePassword, keepSecret } from './data-dir.ts';
 import type { Env } from './env.ts';
+import { findViewer } from './resolvers/api-token.ts';
 import { ensureFirstProject } from './resolvers/project.ts';
 import { buildSchema } from './schema/schema.ts';
 import { createSecrets } from './secrets.ts';
+import { removeAbandonedUploads } from './server/upload.ts';
 import { createServer, type Server } from './server.ts';
 import { startBoss } from './sync/boss.ts';
 import type { SyncDeps } from './sync/deps.ts';
@@ -73,6 +75,7 @@ export async function startApp(options: {
         await Promise.all([gateway.stop(), live.stop()]);
       });
       url = await server.listen();
+      await removeAbandonedUploads(clock.now().getTime());
     }
     let worker: Worker | undefined;
     if (env.roles.has('worker')) {
@@ -85,10 +88,7 @@ export async function startApp(options: {
       stops.push(() => scheduler.stop());
     }
     // Last of all: a secret that is shown once must not be made by a start that fails.
-    const firstSecret = await ensureFirstProject(db, {
-      bootstrapToken: env.bootstrapToken,
-      now: clock.now(),
-    });
+    const firstSecret = env.roles.has('gateway') ? await bootstrap(sync) : undefined;
     let stopped: Promise<void> | undefined;
     return {
       url,
@@ -104,6 +104,18 @@ export async function startApp(options: {
     await stopAll();
     throw error;
   }
+}
+
+/** The first project and its token: of a gateway, because it is what the token opens. Gives the secret if it made one. */
+async function bootstrap({ db, env, clock, logger }: SyncDeps): Promise<string | undefined> {
+  const { bootstrapToken } = env;
+  const firstSecret = await ensureFirstProject(db, { bootstrapToken, now: clock.now() });
+  if (bootstrapToken !== undefined && !(await findViewer({ db, clock }, `Bearer ${bootstrapToken}`))) {
+    logger.warn(
+      'BOOTSTRAP_TOKEN opens nothing: the database has tokens already, and it counts only while there is none',
+    );
+  }
+  return firstSecret;
 }
 
 async function openEmbedded(env: Env, logger: Logger, stops: (() => Promise<unknown>)[]): Promise<string> {

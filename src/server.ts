@@ -107,7 +107,10 @@ export function createServer(options: {
         errors: [
           {
             message: `The body is larger than ${MAX_BODY_BYTES} bytes.`,
-            extensions: { code: 'BAD_USER_INPUT' },
+            extensions: {
+              code: 'BAD_USER_INPUT',
+              issues: [{ path: ['body'], message: `must have at most ${MAX_BODY_BYTES} bytes.` }],
+            },
           },
         ],
       });
@@ -115,12 +118,14 @@ export function createServer(options: {
     // Yoga takes what has been read from here.
     if (!isMultipart) Object.assign(request, { body: Readable.from(chunks) });
     const forget = sessions.open(found.viewer, found.expiresAt, () => response.destroy());
-    if (request.headers.accept?.includes('text/event-stream')) eventStreams.add(response);
     response.on('close', () => {
       forget();
       eventStreams.delete(response);
     });
-    await yoga.handle(request, response, { req: request, viewer: found.viewer });
+    const onEventStream = () => {
+      eventStreams.add(response);
+    };
+    await yoga.handle(request, response, { req: request, viewer: found.viewer, onEventStream });
   }
 
   let stopped: Promise<void> | undefined;

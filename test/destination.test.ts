@@ -194,3 +194,42 @@ test('somebody whom Iterable refuses to remove stays on the list, with a notice,
   const third = await app.runToEnd(first.exportId);
   expect(third.counts).toMatchObject({ removed: 1 });
 });
+
+describe("a whole request that Iterable refuses for one person's sake is sent in parts, and the rest goes through", () => {
+  test.each([
+    { status: 409, code: 'Conflict', reason: 'ITERABLE_CONFLICT' },
+    { status: 400, code: 'ForgottenUserError', reason: 'ITERABLE_FORGOTTEN' },
+    { status: 400, code: 'InvalidEmailAddressError', reason: 'ITERABLE_INVALID' },
+  ])('$code', async ({ status, code, reason }) => {
+    await using app = await startTestApp();
+    const reply = { status, body: { msg: 'refused', code, params: null } };
+    // The whole, its first half of two, and then the first of them alone.
+    const { run, cohort } = await runThrough(app, { reply, times: 3 });
+    expect(run).toMatchObject({
+      status: 'PARTIALLY_SUCCEEDED',
+      counts: { members: 3, added: 2, rejected: 1 },
+    });
+    expect(await app.readLedger(run.id, { outcome: 'REJECTED' })).toMatchObject([{ reason }]);
+    expect(app.iterable.membersOf(cohort.listName)).toHaveLength(2);
+  });
+});
+
+test('a Retry-After of nothing is no leave to ask without a pause', async () => {
+  await using app = await startTestApp({ env: { PARTNER_RETRY_BUDGET: '3s' } });
+  const { run } = await runThrough(app, {
+    reply: {
+      status: 429,
+      body: { msg: 'Exceeded rate limit.', code: 'RateLimitExceeded', params: {} },
+      headers: { 'retry-after': '0' },
+    },
+  });
+  expect(run).toMatchObject({ status: 'FAILED', error: { code: 'DESTINATION_UNAVAILABLE' } });
+  expect(app.sandbox.calls.of('iterable.subscribe').length).toBeLessThan(30);
+});
+
+test('control characters in the words of Iterable keep nobody from being told them', async () => {
+  await using app = await startTestApp();
+  const body = { msg: 'Invalid\u0000 API key', code: 'BadApiKey', params: null };
+  const { run } = await runThrough(app, { reply: { status: 401, body } });
+  expect(run.error).toMatchObject({ code: 'DESTINATION_UNAUTHORIZED' });
+});

@@ -187,3 +187,13 @@ describe('disconnecting Iterable', () => {
     expect(app.iterable.membersOf(cohort.listName)).toHaveLength(3);
   });
 });
+
+test('a one-time export that was paused during its run is complete when the run is over', async () => {
+  await using app = await startTestApp();
+  const cohort = await connectWithCohort(app);
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', delayMs: 500, times: 1 });
+  const { runId, exportId } = await app.startSync(cohort.id, 'ONE_TIME');
+  await act(app, 'pause', exportId);
+  await app.untilOver(runId);
+  expect(await readExport(app, exportId)).toMatchObject({ status: 'COMPLETED' });
+});

@@ -207,3 +207,18 @@ test('whom Iterable does not know any more when they leave counts as removed', a
   const third = await app.runToEnd(first.exportId);
   expect(third.counts).toMatchObject({ removed: 0, requestsSent: 0 });
 });
+
+test('the size of the list is counted again when Iterable has refused a removal', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b')]);
+  const first = await app.syncToEnd(cohort.id, 'ONE_TIME');
+  app.iterable.settings.refusals.push({ identifier: 'b@example.com', bucket: 'conflict' });
+  app.mixpanel.setMembers(cohort.externalId, [person('a'), person('c')]);
+  await app.runToEnd(first.exportId);
+  const { export: exported } = await app.api.query('query ($id: ID!) { export(id: $id) { listSize } }', {
+    id: first.exportId,
+  });
+  expect(exported.listSize).toBe(3);
+  expect(app.iterable.membersOf(cohort.listName)).toHaveLength(3);
+});

@@ -17,7 +17,15 @@ async function postInPieces(app: TestApp, body: ReadableStream<Uint8Array>) {
 
 const TOO_LARGE = {
   status: 413,
-  errors: [{ message: 'The body is larger than 1000000 bytes.', extensions: { code: 'BAD_USER_INPUT' } }],
+  errors: [
+    {
+      message: 'The body is larger than 1000000 bytes.',
+      extensions: {
+        code: 'BAD_USER_INPUT',
+        issues: [{ path: ['body'], message: 'must have at most 1000000 bytes.' }],
+      },
+    },
+  ],
 };
 
 test('a body of more than a megabyte is refused by its content-length', async () => {

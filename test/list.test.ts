@@ -1,5 +1,9 @@
+import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
+import { startApp } from '../src/app.ts';
+import { readEnv } from '../src/env.ts';
 import { listNameFor } from '../src/sync/list-name.ts';
+import { createApiClient } from './support/api-client.ts';
 import { people, person } from './support/people.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 
@@ -200,4 +204,29 @@ test('after a rename of the cohort the same list goes on', async () => {
     listSize: 3,
   });
   expect(app.iterable.lists.size).toBe(1);
+});
+
+test('a run that is handed over while it makes its deleted list anew is finished by the next process', async () => {
+  await using app = await startTestApp({ env: { PARTNER_RETRY_BUDGET: '60s' } });
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b')]);
+  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  app.iterable.deleteList(app.iterable.list(cohort.listName)!.id);
+  app.mixpanel.setMembers(cohort.externalId, [person('a'), person('b'), person('c')]);
+  app.sandbox.faults.add({ operation: 'iterable.createList', reply: { status: 503 } });
+  app.sandbox.calls.clear();
+  const runId = await app.runExport(first.exportId);
+  await app.sandbox.calls.until((calls) => calls.some((call) => call.operation === 'iterable.createList'));
+  await app.app.stop();
+  app.sandbox.faults.clear();
+
+  const next = await startApp({
+    env: readEnv(app.env, false),
+    logger: pino({ level: 'silent' }),
+    clock: app.clock,
+  });
+  const run = await app.untilOver(runId, createApiClient(next.url!, app.ownerSecret));
+  await next.stop();
+  expect(run).toMatchObject({ status: 'SUCCEEDED', counts: { members: 3, added: 3 } });
+  expect(app.iterable.membersOf(cohort.listName)).toHaveLength(3);
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { act } from './support/export-operations.ts';
 import { person } from './support/people.ts';
 import { startTestApp } from './support/test-app.ts';
 
@@ -71,4 +72,51 @@ test('a run that a disconnect ended has failed for that reason, though Iterable 
   );
   expect(exported).toEqual({ status: 'STOPPED', listSize: run.counts.added });
   expect(app.iterable.membersOf(cohort.listName)).toHaveLength(run.counts.added);
+});
+
+test('another project connected while the first run goes gets its own list, and a list that bears the same id is left alone', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b')]);
+  app.sandbox.faults.add({ operation: 'iterable.createList', delayMs: 1_000, times: 1 });
+  const { runId, exportId } = await app.startSync(cohort.id, 'DYNAMIC');
+  await app.sandbox.calls.until((calls) => calls.some((call) => call.operation === 'mixpanel.engage'));
+  const other = app.sandbox.iterable.addProject({ type: 'EMAIL' });
+  await app.connectIterable({ apiKey: other.addKey() });
+  await app.untilOver(runId);
+  const stranger = other.addList('Somebody else', { id: app.iterable.list(cohort.listName)!.id });
+  other.setMember(stranger, other.users.add({ email: 'vip@example.com' }), true);
+
+  app.mixpanel.setMembers(cohort.externalId, [person('a'), person('c')]);
+  const run = await app.runToEnd(exportId);
+  expect(run.counts).toMatchObject({ members: 2, added: 2 });
+  expect(other.membersOf('Somebody else')).toEqual(['vip@example.com']);
+  expect(other.membersOf(cohort.listName)).toEqual(['a@example.com', 'c@example.com']);
+});
+
+test("DELETE after another project was connected deletes no list of that project's", async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b')]);
+  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  const other = app.sandbox.iterable.addProject({ type: 'EMAIL' });
+  const stranger = other.addList('Somebody else', { id: app.iterable.list(cohort.listName)!.id });
+  await app.connectIterable({ apiKey: other.addKey() });
+  expect(await act(app, 'delete', first.exportId)).toMatchObject({ status: 'STOPPED', listId: null });
+  expect(other.lists.has(stranger.id)).toBe(true);
+});
+
+test('a run that still goes with a revoked key does not blame the key that was connected meanwhile', async () => {
+  await using app = await startTestApp({ env: { ITERABLE_BATCH_SIZE: '1', ITERABLE_CONCURRENCY: '1' } });
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b'), person('c')]);
+  const old = [...app.iterable.keys.keys()].at(-1)!;
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', delayMs: 1_000, times: 1 });
+  const { runId } = await app.startSync(cohort.id, 'DYNAMIC');
+  await app.sandbox.calls.until((calls) => calls.some((call) => call.operation === 'iterable.createList'));
+  await app.connectIterable();
+  app.iterable.revokeKey(old);
+  expect(await app.untilOver(runId)).toMatchObject({ error: { code: 'DESTINATION_UNAUTHORIZED' } });
+  const { integrations } = await app.api.query('{ integrations { status attention } }');
+  expect(integrations).toEqual([{ status: 'CONNECTED', attention: null }]);
 });

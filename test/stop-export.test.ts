@@ -107,3 +107,14 @@ test('without a connection only KEEP is possible', async () => {
   expect((await refusal(app, 'delete', exportId)).code).toBe('INTEGRATION_NOT_CONNECTED');
   expect((await act(app, 'keep', exportId)).status).toBe('STOPPED');
 });
+
+test('EMPTY removes also whom somebody else has put on the list', async () => {
+  await using app = await startTestApp();
+  const { cohort, exportId } = await startExport(app);
+  const list = app.iterable.list(cohort.listName)!;
+  app.iterable.setMember(list, app.iterable.users.add({ email: 'hand@example.com' }), true);
+  await act(app, 'empty', exportId);
+  await app.untilRuns(exportId, 2);
+  expect(app.iterable.membersOf(cohort.listName)).toEqual([]);
+  expect(await readExport(app, exportId)).toMatchObject({ status: 'STOPPED', listSize: 0 });
+});

@@ -20,3 +20,23 @@ test('people whose addition Iterable never answered are sent again, with newcome
   expect(await app.readLedger(second.id, { outcome: 'ADDED' })).toHaveLength(3);
   expect((await app.runToEnd(first.exportId)).counts).toMatchObject({ unchanged: 3, requestsSent: 0 });
 });
+
+test('somebody whose addition was never answered and is then refused is neither on the list nor counted as if they were', async () => {
+  await using app = await startTestApp({ env: { PARTNER_RETRY_BUDGET: '0s' } });
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a'), person('b')]);
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', drop: 'before' });
+  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  app.sandbox.faults.clear();
+  app.iterable.users.forget('b@example.com');
+  const second = await app.runToEnd(first.exportId);
+  expect(second.counts).toMatchObject({ members: 2, added: 1, rejected: 1 });
+  const { export: exported } = await app.api.query('query ($id: ID!) { export(id: $id) { listSize } }', {
+    id: first.exportId,
+  });
+  expect(exported).toEqual({ listSize: 1 });
+
+  app.mixpanel.setMembers(cohort.externalId, [person('a')]);
+  const third = await app.runToEnd(first.exportId);
+  expect(third.counts).toMatchObject({ members: 1, unchanged: 1, removed: 0, rejected: 0 });
+});

@@ -164,12 +164,13 @@ export async function finishRun(db: Db, { runId, attempt }: RunAttempt, end: Run
   return numUpdatedRows === 1n;
 }
 
-/** Puts a run that cannot go on yet back into the queue. */
+/** Puts a run that cannot go on yet back into the queue. False when it is no longer ours, or is asked to end. */
 export async function parkRun(db: Db, { runId, attempt }: RunAttempt): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('sync_runs')
     .set({ status: 'QUEUED', phase: 'WAITING' })
     .where('id', '=', runId)
+    .where('cancel_requested_at', 'is', null)
     .where('attempt', '=', attempt)
     .where('status', '=', 'RUNNING')
     .executeTakeFirst();

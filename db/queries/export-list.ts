@@ -49,7 +49,8 @@ export async function closeExportRun(
     .where('id', '=', exportId)
     .forUpdate()
     .executeTakeFirstOrThrow();
-  const isComplete = before.sync_type === 'ONE_TIME' && before.status === 'ACTIVE';
+  const isComplete =
+    before.sync_type === 'ONE_TIME' && (before.status === 'ACTIVE' || before.status === 'PAUSED');
   const listSize = changes.listSize ?? before.list_size;
   if (isComplete || before.follow_up_requested || listSize !== before.list_size) {
     await db

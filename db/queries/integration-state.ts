@@ -5,13 +5,14 @@ import type { DataCenter, IntegrationRow, IterableProjectType, Provider, UserIdF
 /** The partner refused our key: its dynamic exports are held until it is connected again. */
 export async function setIntegrationAttention(
   db: Db,
-  integrationId: string,
+  integration: Pick<IntegrationRow, 'id' | 'api_key'>,
   attention: string,
 ): Promise<void> {
   await db
     .updateTable('integrations')
     .set({ status: 'NEEDS_ATTENTION', attention })
-    .where('id', '=', integrationId)
+    .where('id', '=', integration.id)
+    .where('api_key', '=', integration.api_key)
     .where('status', '!=', 'DISCONNECTED')
     .execute();
 }
@@ -76,6 +77,17 @@ export async function upsertIntegration(db: Db, connected: ConnectedIntegration)
     .onConflict((conflict) => conflict.columns(['project_id', 'provider']).doUpdateSet(values))
     .returningAll()
     .executeTakeFirstOrThrow();
+}
+
+/** Whether it is connected, and nobody disconnects it before the transaction ends. */
+export async function holdConnected(db: Db, integrationId: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('integrations')
+    .select('status')
+    .where('id', '=', integrationId)
+    .forShare()
+    .executeTakeFirstOrThrow();
+  return row.status !== 'DISCONNECTED';
 }
 
 /** Which project at the provider the integration was last connected to, and nobody connects it before the transaction ends. */

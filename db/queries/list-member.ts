@@ -154,6 +154,18 @@ export async function markUncertain(db: Db, exportId: number, keys: string[]): P
     .execute();
 }
 
+/** Iterable refused them: what had been left in doubt is decided, they are not on the list and never were. */
+export async function deleteUncertain(db: Db, exportId: number, keys: string[]): Promise<void> {
+  if (keys.length === 0) return;
+  await db
+    .deleteFrom('list_members')
+    .where('export_id', '=', exportId)
+    .where('removed_at', 'is', null)
+    .where('uncertain', '=', true)
+    .where('hash', '=', sql<string>`any(${toPlainArray(keys)}::uuid[])`)
+    .execute();
+}
+
 /** The list is gone: nobody is on it any more, and no run removed them. */
 export async function endAllStays(db: Db, exportId: number, at: Date): Promise<void> {
   await db

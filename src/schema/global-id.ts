@@ -11,7 +11,7 @@ export function encodeId(typename: string, id: string | number | bigint): string
 /** What is no id of ours becomes one of no type. */
 export function decodeId(globalId: string): { typename: string; id: string } {
   const text = Buffer.from(globalId, 'base64url').toString('utf8');
-  const [, typename, id] = /^([A-Za-z]+):(\d{1,18})$/.exec(text) ?? [];
+  const [, typename, id] = /^([A-Za-z]+):(0|[1-9]\d{0,17})$/.exec(text) ?? [];
   return typename !== undefined && id !== undefined && encodeId(typename, id) === globalId
     ? { typename, id }
     : { typename: '', id: globalId };

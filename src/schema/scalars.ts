@@ -1,11 +1,18 @@
 import { GraphQLError, Kind } from 'graphql';
 import { builder, type Upload } from './builder.ts';
 
-const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
+const INSTANT = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
+
+/** What can be written with four digits for the year. */
+const MIN_INSTANT_MS = Date.parse('0001-01-01T00:00:00.000Z');
+const MAX_INSTANT_MS = Date.parse('9999-12-31T23:59:59.999Z');
 
 function parseInstant(value: unknown): Date {
-  const instant = typeof value === 'string' && INSTANT.test(value) ? new Date(value) : undefined;
-  if (instant && !Number.isNaN(instant.getTime())) return instant;
+  const [, year, month, day] = (typeof value === 'string' && INSTANT.exec(value)) || [];
+  // JavaScript would take 30 February for 2 March.
+  const isDay = Number(day) <= new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
+  const instant = isDay ? new Date(String(value)) : undefined;
+  if (instant && instant.getTime() >= MIN_INSTANT_MS && instant.getTime() <= MAX_INSTANT_MS) return instant;
   throw new GraphQLError('A DateTime is an instant in ISO 8601, for example 2026-01-31T12:00:00.000Z.');
 }
 

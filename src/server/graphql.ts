@@ -1,18 +1,23 @@
 import type { IncomingMessage } from 'node:http';
-import type { GraphQLSchema } from 'graphql';
+import { GraphQLError, type GraphQLSchema } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Context, Viewer } from '../context.ts';
-import { BadUserInputError } from '../errors.ts';
+import { BadUserInputError, CohortSyncError } from '../errors.ts';
 import { createLoaders } from '../resolvers/loaders.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import type { Live } from '../sync/live.ts';
 import { presentError } from './present-error.ts';
 import { type MultipartOperation, readMultipart } from './upload.ts';
 
+/** The whole schema can be asked for in less than a tenth of this. */
+const MAX_TOKENS = 10_000;
+
 /** What the transport knows of a request. */
 export interface RequestContext {
   req: IncomingMessage;
   viewer: Viewer;
+  /** Told when the answer is a stream that goes on until it is broken off. */
+  onEventStream?: () => void;
 }
 
 export type Yoga = ReturnType<typeof createGraphql>;
@@ -52,8 +57,49 @@ export function createGraphql(options: { schema: GraphQLSchema; sync: SyncDeps; 
       live,
       load: createLoaders({ db: sync.db, projectId: viewer.project.id }),
     }),
-    plugins: [multipartPlugin(), presentingPlugin(sync)],
+    plugins: [boundsPlugin(), badParametersPlugin(), multipartPlugin(), presentingPlugin(sync)],
   });
+}
+
+/** Documents that would be parsed or validated for ever, or deeper than the stack goes. */
+function boundsPlugin(): Plugin {
+  return {
+    onParse({ parseFn, setParseFn }) {
+      setParseFn((source: string, options: object) => {
+        try {
+          return parseFn(source, { ...options, maxTokens: MAX_TOKENS });
+        } catch (error) {
+          if (!isTooLong(error)) throw error;
+          throw new CohortSyncError('QUERY_TOO_COMPLEX', `The document has more than ${MAX_TOKENS} tokens.`);
+        }
+      });
+    },
+  };
+}
+
+function isTooLong(error: unknown): boolean {
+  return (
+    error instanceof RangeError || (error instanceof GraphQLError && /Parsing aborted/.test(error.message))
+  );
+}
+
+/** Parameters of a GET or a form that are to be JSON, and are not. */
+function badParametersPlugin(): Plugin {
+  return {
+    onRequestParse({ requestParser, setRequestParser }) {
+      if (!requestParser) return;
+      setRequestParser(async (request) => {
+        try {
+          return await requestParser(request);
+        } catch (error) {
+          if (!(error instanceof SyntaxError)) throw error;
+          throw new BadUserInputError([
+            { path: ['variables'], message: 'must be JSON, and so must extensions.' },
+          ]);
+        }
+      });
+    },
+  };
 }
 
 /** Multipart bodies are read as they come in, where Yoga would hold them in memory. */
@@ -86,7 +132,9 @@ function multipartPlugin(): Plugin<object, RequestContext> {
         return operation.params;
       });
     },
-    async onResponse({ request }) {
+    async onResponse({ request, response, serverContext }) {
+      if (response.headers.get('content-type')?.startsWith('text/event-stream'))
+        serverContext?.onEventStream?.();
       await operations.get(request)?.dispose();
     },
   };

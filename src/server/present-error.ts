@@ -32,6 +32,12 @@ export function presentError(error: unknown, logger: Logger): GraphQLError {
       },
     });
   }
+  if (original instanceof RangeError && /call stack/.test(original.message)) {
+    return new GraphQLError('The operation is nested too deeply.', {
+      ...place,
+      extensions: { code: 'QUERY_TOO_COMPLEX' },
+    });
+  }
   const errorId = randomUUID();
   logger.error({ err: original ?? error, errorId }, 'an operation failed by a fault of ours');
   return new GraphQLError('Unexpected error.', { ...place, extensions: { errorId } });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createWriteStream, openAsBlob } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,9 @@ import type { Upload } from '../schema/builder.ts';
 
 const MAX_FILE_BYTES = 2 * 1024 ** 3;
 const MAX_FILES = 5;
+const FILE_PREFIX = 'cohort-sync-upload-';
+/** An upload is given up by its client, or by us, long before. */
+const ABANDONED_AFTER_MS = 24 * 3_600_000;
 /** For operations and map, which come before the files. */
 const MAX_FIELD_BYTES = 1_000_000;
 
@@ -62,7 +65,7 @@ async function receive(request: IncomingMessage, paths: string[]) {
   let isTooLarge = false;
   parser.on('field', (name, value) => fields.set(name, value));
   parser.on('file', (part, stream, name) => {
-    const path = join(tmpdir(), `cohort-sync-upload-${randomUUID()}`);
+    const path = join(tmpdir(), `${FILE_PREFIX}${randomUUID()}`);
     paths.push(path);
     stream.on('limit', () => {
       isTooLarge = true;
@@ -102,6 +105,17 @@ function parseJson(name: string, text: string | undefined): Record<string, unkno
   throw malformed(name, 'must be a field with a JSON object, before the files.');
 }
 
+/** Removes what processes that were killed in the middle of an upload have left behind. */
+export async function removeAbandonedUploads(now: number): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith(FILE_PREFIX)) continue;
+    const path = join(tmpdir(), name);
+    // Somebody else may remove it first.
+    const file = await stat(path).catch(() => undefined);
+    if (file && now - file.mtimeMs > ABANDONED_AFTER_MS) await rm(path, { force: true });
+  }
+}
+
 /** Puts a file where the map says: variables.input.file. Only places that are there and null are filled. */
 function setAt(params: Record<string, unknown>, path: string, file: Upload): void {
   const keys = path.split('.');
@@ -117,7 +131,8 @@ function setAt(params: Record<string, unknown>, path: string, file: Upload): voi
     typeof holder !== 'object' ||
     holder === null ||
     !Object.hasOwn(holder, last) ||
-    keys[0] !== 'variables'
+    keys[0] !== 'variables' ||
+    (holder as Record<string, unknown>)[last] !== null
   ) {
     throw malformed('map', `names ${path}, which operations does not hold as null.`);
   }

@@ -1,11 +1,12 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ExecutionArgs } from 'graphql';
+import { type ExecutionArgs, GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Viewer } from '../context.ts';
+import { BadUserInputError } from '../errors.ts';
 import type { RequestContext, Yoga } from './graphql.ts';
 import { presentError } from './present-error.ts';
 import type { Sessions } from './sessions.ts';
@@ -36,6 +37,13 @@ export function serveWebSocket(options: {
     perMessageDeflate: false,
   });
   type Connected = Record<PropertyKey, unknown> & { viewer?: Viewer; forget?: () => void };
+
+  /** Without what only HTTP needs to know. */
+  function present(error: unknown): GraphQLError {
+    const { message, nodes, path, extensions } = presentError(error, logger);
+    const { http: _, ...told } = extensions;
+    return new GraphQLError(message, { nodes: nodes ?? null, path: path ?? null, extensions: told });
+  }
 
   const service = useServer<Record<string, unknown>, Connected>(
     {
@@ -69,7 +77,12 @@ export function serveWebSocket(options: {
         try {
           const document = parse(payload.query);
           const errors = validate(schema, document);
-          if (errors.length > 0) return errors.map((error: unknown) => presentError(error, logger));
+          if (errors.length > 0) return errors.map((error: unknown) => present(error));
+          if (!getOperationAST(document, payload.operationName)) {
+            const message =
+              'must name an operation of the document, and may be left out when it has one only.';
+            return [present(new BadUserInputError([{ path: ['operationName'], message }]))];
+          }
           return {
             schema,
             document,
@@ -79,16 +92,14 @@ export function serveWebSocket(options: {
             rootValue: { execute, subscribe },
           } as ExecutionArgs;
         } catch (error) {
-          return [presentError(error, logger)];
+          return [present(error)];
         }
       },
       execute: (args) => (args.rootValue as { execute: (args: unknown) => never }).execute(args),
       subscribe: (args) => (args.rootValue as { subscribe: (args: unknown) => never }).subscribe(args),
       onNext: async (ctx, _id, _payload, _args, result) => {
         await untilRead(ctx.extra.socket);
-        return result.errors
-          ? { ...result, errors: result.errors.map((error) => presentError(error, logger)) }
-          : result;
+        return result.errors ? { ...result, errors: result.errors.map((error) => present(error)) } : result;
       },
     },
     sockets,

@@ -4,6 +4,7 @@ import { lockExport } from '../../db/queries/export-state.ts';
 import type { SyncRunRow } from '../../db/tables.ts';
 import { InvalidStateError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
+import { queueRun } from './queue-run.ts';
 
 /** A queued run ends at once, a running one between two batches. Throws InvalidStateError when it is over. */
 export async function cancelRun(deps: SyncDeps, run: SyncRunRow): Promise<SyncRunRow> {
@@ -12,7 +13,11 @@ export async function cancelRun(deps: SyncDeps, run: SyncRunRow): Promise<SyncRu
     await lockExport(trx, run.export_id);
     const cancelled = await requestCancel(trx, run.id, { now: deps.clock.now(), cause: 'REQUEST' });
     if (!cancelled) throw new InvalidStateError('This run is over; there is nothing to cancel.');
-    if (cancelled.status === 'CANCELLED') await closeExportRun(trx, cancelled.export_id, {});
+    if (cancelled.status !== 'CANCELLED') return cancelled;
+    const { followUp, projectId } = await closeExportRun(trx, cancelled.export_id, {});
+    if (followUp) {
+      await queueRun({ ...deps, db: trx }, { exportId: cancelled.export_id, projectId, trigger: 'PUSH' });
+    }
     return cancelled;
   });
 }

@@ -10,6 +10,8 @@ import { RunFailure } from './run-outcome.ts';
 const LIST_READ_INTERVAL_MS = 12_000;
 /** One per cent slower than allowed: requests do not arrive exactly as far apart as they left. */
 const PACE_MARGIN = 1.01;
+/** However long Iterable says to wait, it is asked again after this: the number may be nonsense. */
+const MAX_POSTPONE_MS = 120_000;
 
 export type RequestKind = 'write' | 'listRead';
 
@@ -65,7 +67,7 @@ export function createDestination(options: DestinationOptions): Destination {
             } catch (error) {
               // What one process is told to wait, all of them wait.
               if (error instanceof RateLimitedError && error.retryAfterMs !== undefined) {
-                await postponeSlots(db, paceKey(kind), error.retryAfterMs);
+                await postponeSlots(db, paceKey(kind), Math.min(error.retryAfterMs, MAX_POSTPONE_MS));
               }
               throw error;
             }

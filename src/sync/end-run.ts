@@ -5,9 +5,9 @@ import { closeExportRun, setListCompared } from '../../db/queries/export-list.ts
 import { setIntegrationAttention } from '../../db/queries/integration-state.ts';
 import { countListed, markUncertain, recordArrivals } from '../../db/queries/list-member.ts';
 import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
-import type { RunScope } from '../../db/queries/run-scope.ts';
+import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
 import { deleteBatches, listUnansweredBatches } from '../../db/queries/sync-batch.ts';
-import type { SyncRunRow } from '../../db/tables.ts';
+import type { IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { decodeMembers } from './batch-members.ts';
 import { isDatabaseError } from './database-error.ts';
 import type { SyncDeps } from './deps.ts';
@@ -38,7 +38,7 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
     const outcome = outcomeOf(reason, isDisconnected, reporter);
     // Connections before exports before runs: disconnecting locks in this order too.
     if (outcome.error?.code === 'DESTINATION_UNAUTHORIZED') {
-      await setIntegrationAttention(trx, scope.integration.id, outcome.error.message);
+      await setIntegrationAttention(trx, scope.integration, outcome.error.message);
     }
     if (outcome.error?.code === 'SOURCE_UNAUTHORIZED') {
       await setMixpanelAttention(trx, run.project_id, outcome.error.message);
@@ -47,9 +47,11 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
       await recordUnanswered(trx, run, now, scope.integration.project_type ?? 'EMAIL');
     }
     await deleteBatches(trx, run.id);
+    // Connected anew meanwhile: what this run knows of the list may be of another Iterable project.
+    const { integration } = await loadRunScope(trx, run.export_id);
+    if (isOtherProject(integration, scope.integration)) await setListCompared(trx, run.export_id, null);
     // Counting a list of millions takes its time, and most runs change nothing.
-    const expectedSize = (reporter.current.added ?? 0) + (reporter.current.unchanged ?? 0);
-    const isSizeKnown = reason === undefined && expectedSize === scope.export.list_size;
+    const isSizeKnown = reason === undefined && reporter.current.requests_sent === 0;
     const { followUp } = await closeExportRun(trx, run.export_id, {
       ...(isSizeKnown ? {} : { listSize: await countListed(trx, run.export_id) }),
     });
@@ -102,6 +104,11 @@ export async function postponeRun(deps: SyncDeps, ending: EndingRun, reason: Run
     await deps.jobs.addRun(trx, ending.run.id, { delayMs: reason.retryAfterMs });
   });
   ending.logger.info({ retryAfterMs: reason.retryAfterMs, reason: reason.message }, 'run postponed');
+}
+
+function isOtherProject(now: IntegrationRow, before: IntegrationRow): boolean {
+  if (now.api_key === before.api_key) return false;
+  return now.partner_project_id === null || now.partner_project_id !== before.partner_project_id;
 }
 
 function outcomeOf(

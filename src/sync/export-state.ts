@@ -67,7 +67,7 @@ async function stopIdle(deps: SyncDeps, scope: RunScope, action: ListAction): Pr
   const current = await lockExport(deps.db, scope.export.id);
   if (await findActiveRun(deps.db, current.id)) return undefined;
   if (action === 'DELETE' && current.list_id !== null) {
-    await deleteList(deps, scope, current.list_id);
+    await deleteList(deps, scope, current);
     await endAllStays(deps.db, current.id, deps.clock.now());
     await setExportList(deps.db, current.id, { listId: null, createdAt: null, comparedAt: null });
   }
@@ -102,13 +102,26 @@ async function endActiveRun(deps: SyncDeps, exportId: number): Promise<void> {
   }
 }
 
-async function deleteList(deps: SyncDeps, { integration }: RunScope, listId: string): Promise<void> {
+async function deleteList(deps: SyncDeps, { integration }: RunScope, exported: ExportRow): Promise<void> {
+  const listId = exported.list_id!;
   const client = createIterableClient({
     baseUrl: deps.env.iterable.baseUrl[integration.data_center!],
     apiKey: deps.secrets.decrypt(integration.api_key!),
   });
   const signal = AbortSignal.timeout(MUTATION_BUDGET_MS);
   try {
+    if (exported.drift_checked_at === null) {
+      const lists = await withRetries(() => client.listLists({ signal }), {
+        budgetMs: MUTATION_BUDGET_MS,
+        signal,
+      });
+      if (
+        !lists.some(
+          (list) => list.id === listId && list.name === exported.list_name && list.listType === 'Standard',
+        )
+      )
+        return;
+    }
     await withRetries(() => client.deleteList(listId, { signal }), { budgetMs: MUTATION_BUDGET_MS, signal });
   } catch (error) {
     if (error instanceof InvalidListError) return;

@@ -55,7 +55,7 @@ export function quote(text: string): string {
     .replace(/[^\s"'<>(),;:]+@[^\s"'<>(),;:]+/g, '[e-mail]')
     .replace(/\b[0-9a-f]{24,}\b/gi, '[key]')
     .replace(/\b(user ?ids?)\s*[:=]\s*\S+/gi, '$1: [userId]')
-    .replace(/\s+/g, ' ')
+    .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim()
     .slice(0, 200);
 }

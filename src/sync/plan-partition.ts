@@ -98,7 +98,7 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     }
     const refused = rejections.refusalOf(key);
     const candidate = person(at);
-    if (refused && isStillRefused(refused, candidate, input.now)) {
+    if (refused && !isUncertain && isStillRefused(refused, candidate, input.now)) {
       rejections.keep(refused);
       plan.stillRejected++;
       return;

@@ -1,7 +1,9 @@
+import type { Db } from '../../db/connect.ts';
 import { insertRun } from '../../db/queries/active-run.ts';
 import { lockExport, requestFollowUp } from '../../db/queries/export-state.ts';
+import { holdConnected } from '../../db/queries/integration-state.ts';
 import type { ExportRow, RunPurpose, SyncRunRow, SyncTrigger } from '../../db/tables.ts';
-import { InvalidStateError, SyncAlreadyRunningError } from '../errors.ts';
+import { CohortSyncError, InvalidStateError, SyncAlreadyRunningError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
 
 export interface WantedRun {
@@ -24,9 +26,19 @@ export async function queueRun(
   return queued;
 }
 
+/** db must be a transaction, which is to lock connections before exports. Throws INTEGRATION_NOT_CONNECTED. */
+export async function requireConnected(db: Db, integrationId: string): Promise<void> {
+  if (await holdConnected(db, integrationId)) return;
+  throw new CohortSyncError(
+    'INTEGRATION_NOT_CONNECTED',
+    'Iterable is not connected. Connect it with connectIntegration.',
+  );
+}
+
 /** Runs an existing export once, also a paused one. Throws InvalidStateError for a stopped export. */
 export async function runExport(deps: SyncDeps, exported: ExportRow): Promise<SyncRunRow> {
   return await deps.db.transaction().execute(async (trx) => {
+    await requireConnected(trx, exported.integration_id);
     const current = await lockExport(trx, exported.id);
     if (current.status === 'STOPPED') {
       throw new InvalidStateError('This export is stopped. Start it again with startSync.');

@@ -11,8 +11,8 @@ const MAX_DELAY_MS = 120_000;
 
 /** How long to wait before the next try: what the partner asks for, else full jitter over a doubling span. Pure. */
 export function retryDelayMs(error: RetryableError, attempt: number, random: number): number {
-  if (error.retryAfterMs !== undefined) return error.retryAfterMs;
-  return random * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** attempt);
+  const jitter = random * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** attempt);
+  return Math.max(error.retryAfterMs ?? 0, jitter);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Db } from '../../db/connect.ts';
 import { lockPlan, takeUpRun } from '../../db/queries/active-run.ts';
 import { isListTaken, setExportList } from '../../db/queries/export-list.ts';
 import { endAllStays } from '../../db/queries/list-member.ts';
@@ -109,10 +110,17 @@ async function prepare(execution: RunExecution): Promise<void> {
     const isListKnown = await checkList(execution);
     await plan(execution, members);
     // Only now is a request worth it: an unchanged cohort sends nothing.
-    if (isListKnown || !(await hasWork(execution))) return;
-    if (await isListThere(destination, { listId: scope.export.list_id! })) return;
-    await replaceList(execution);
-    await plan(execution, members);
+    if (
+      !isListKnown &&
+      (await hasWork(execution)) &&
+      !(await isListThere(destination, { listId: scope.export.list_id! }))
+    ) {
+      await replaceList(execution);
+      await plan(execution, members);
+    }
+    // Not before: a worker that takes the run up here must look for the list again.
+    execution.reporter.set({ planned_at: execution.deps.clock.now() });
+    await execution.reporter.flush();
   } finally {
     await members?.close();
   }
@@ -142,13 +150,18 @@ async function adoptList(execution: RunExecution): Promise<void> {
   });
   const now = deps.clock.now();
   const createdAt = list.origin === 'CREATED' ? now : null;
-  await setExportList(deps.db, scope.export.id, { listId: list.listId, createdAt, comparedAt: createdAt });
+  await deps.db.transaction().execute(async (trx) => {
+    await requireAttempt(execution, trx);
+    await setExportList(trx, scope.export.id, { listId: list.listId, createdAt, comparedAt: createdAt });
+  });
   scope.export.list_id = list.listId;
   scope.export.list_created_at = createdAt;
   if (list.origin === 'FOUND') await compareList(execution);
 }
 
-function isComparisonDue({ deps, scope }: RunExecution): boolean {
+function isComparisonDue({ deps, run, scope }: RunExecution): boolean {
+  // Everybody is to leave, also whom others have put there.
+  if (run.purpose === 'EMPTY') return true;
   const intervalMs = deps.env.driftCheckIntervalMs;
   const comparedAt = scope.export.drift_checked_at?.getTime();
   // A list that was never compared since it was found or Iterable was connected anew: whatever the setting is.
@@ -160,6 +173,7 @@ function isComparisonDue({ deps, scope }: RunExecution): boolean {
 async function replaceList(execution: RunExecution): Promise<void> {
   const { deps, run, scope, reporter } = execution;
   await deps.db.transaction().execute(async (trx) => {
+    await requireAttempt(execution, trx);
     await endAllStays(trx, scope.export.id, deps.clock.now());
     await setExportList(trx, scope.export.id, { listId: null, createdAt: null, comparedAt: null });
   });
@@ -198,6 +212,12 @@ async function read({ deps, run, scope, reporter }: RunExecution): Promise<Colle
   return members;
 }
 
+/** Within a transaction: nobody else decides what the run does, and a worker given up for dead is told so. */
+async function requireAttempt({ reporter }: Pick<RunExecution, 'reporter'>, trx: Db): Promise<void> {
+  if (!(await lockPlan(trx, reporter.attempt)))
+    throw new RunHandedOver('Another worker has taken the run up.');
+}
+
 /** Writes the plan, with the numbers that follow from it, in one transaction. */
 async function plan(
   { deps, run, reporter }: RunExecution,
@@ -207,8 +227,7 @@ async function plan(
   await reporter.flush();
   const now = deps.clock.now();
   const counts = await deps.db.transaction().execute(async (trx) => {
-    if (!(await lockPlan(trx, reporter.attempt)))
-      throw new RunHandedOver('Another worker has taken the run up.');
+    await requireAttempt({ reporter }, trx);
     return await planRun(trx, {
       runId: run.id,
       exportId: run.export_id,
@@ -225,7 +244,6 @@ async function plan(
     rejected: counts.rejected,
     planned_unchanged: counts.unchanged,
     planned_rejected: counts.rejected,
-    planned_at: now,
   });
   await reporter.flush();
 }

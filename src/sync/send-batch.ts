@@ -2,7 +2,7 @@ import type { RejectionReason } from '../../db/tables.ts';
 import type { BatchMember } from './batch-members.ts';
 import type { Subscriber } from './identity.ts';
 import type { ListUpdateFailure, ListUpdateResult } from './iterable/answers.ts';
-import { BatchTooLargeError } from './iterable/errors.ts';
+import { BatchTooLargeError, PersonRefusedError } from './iterable/errors.ts';
 
 type Bucket = ListUpdateFailure['bucket'];
 
@@ -27,7 +27,7 @@ export interface BatchSending {
 }
 
 /**
- * Sends people and finds out what became of each. A batch that is too large is halved; one that names fewer people
+ * Sends people and finds out what became of each. A batch that is too large, or refused for one person's sake, is halved; one that names fewer people
  * than it counts as failed, or names two with one identifier, is sent again in parts until everybody is accounted for
  * (both calls may be repeated freely).
  */
@@ -36,8 +36,10 @@ export async function sendBatch(how: BatchSending, members: BatchMember[]): Prom
   try {
     result = await how.send(members.map(how.describe));
   } catch (error) {
-    if (!(error instanceof BatchTooLargeError) || members.length === 1) throw error;
-    return await sendInParts(how, halves(members));
+    const isOfPart = error instanceof BatchTooLargeError || error instanceof PersonRefusedError;
+    if (isOfPart && members.length > 1) return await sendInParts(how, halves(members));
+    if (!(error instanceof PersonRefusedError)) throw error;
+    return { accepted: [], refused: [{ member: members[0]!, reason: REASONS[error.bucket] }] };
   }
   const { named, ambiguous } = attribute(how, members, result.failures);
   const answer: BatchAnswer = { accepted: [], refused: [] };

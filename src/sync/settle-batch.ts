@@ -1,5 +1,11 @@
 import type { Db } from '../../db/connect.ts';
-import { recordArrivals, recordDepartures, recordNewcomers } from '../../db/queries/list-member.ts';
+import {
+  deleteUncertain,
+  endStays,
+  recordArrivals,
+  recordDepartures,
+  recordNewcomers,
+} from '../../db/queries/list-member.ts';
 import {
   closeRefusals,
   hasOpenRejections,
@@ -26,6 +32,9 @@ const NO_COUNTS: BatchCounts = { added: 0, unchanged: 0, removed: 0, rejected: 0
 /** Refused for good, until the person changes. */
 const PERMANENT: ReadonlySet<RejectionReason> = new Set(['ITERABLE_INVALID', 'ITERABLE_FORGOTTEN']);
 
+/** Who was on the list and is refused for this is on it no longer: Iterable has erased them. */
+const LOST: ReadonlySet<RejectionReason> = new Set(['ITERABLE_FORGOTTEN', 'ITERABLE_NOT_FOUND']);
+
 /** Whom Iterable does not know, has erased or cannot name is not on the list either. */
 const GONE_ANYWAY: ReadonlySet<RejectionReason> = new Set([
   'ITERABLE_NOT_FOUND',
@@ -44,8 +53,11 @@ export async function settleAddition(
   answer: BatchAnswer,
 ): Promise<{ counts: BatchCounts; refusedOnList: number } | undefined> {
   const { runId, exportId, now } = context;
-  const refused = answer.refused.filter(({ member }) => !member.onList);
-  const kept = answer.refused.filter(({ member }) => member.onList).map(({ member }) => member);
+  const isRefused = ({ member, reason }: BatchAnswer['refused'][number]) =>
+    !member.onList || LOST.has(reason);
+  const refused = answer.refused.filter(isRefused);
+  const lost = refused.filter(({ member }) => member.onList).map(({ member }) => member.key);
+  const kept = answer.refused.filter((refusal) => !isRefused(refusal)).map(({ member }) => member);
   const arrivals = [...answer.accepted, ...kept];
   const known = arrivals.filter((member) => member.onList);
   const newcomers = arrivals.filter((member) => !member.onList);
@@ -72,6 +84,9 @@ export async function settleAddition(
         await closeRefusals(trx, exportId, runId, accepted);
       }
       await recordRefusals(trx, context, refused);
+      await endStays(trx, exportId, lost, now);
+      const refusedKeys = refused.map(({ member }) => member.key);
+      await deleteUncertain(trx, exportId, refusedKeys);
       return true;
     });
   const settled = await settle(true).catch((error) => {

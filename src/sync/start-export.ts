@@ -4,7 +4,7 @@ import { InvalidStateError, SyncAlreadyRunningError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
 import { nextDueAt } from './grid.ts';
 import { listNameFor } from './list-name.ts';
-import { queueRun } from './queue-run.ts';
+import { queueRun, requireConnected } from './queue-run.ts';
 
 /**
  * Makes the cohort's export active with this type, whatever it was, and queues a run. Refused (InvalidStateError,
@@ -18,6 +18,7 @@ export async function startExport(
   requireExportable(cohort);
   const now = deps.clock.now();
   return await deps.db.transaction().execute(async (trx) => {
+    await requireConnected(trx, integration.id);
     const exported = await lockOrInsertExport(trx, {
       projectId: cohort.project_id,
       cohortId: cohort.id,

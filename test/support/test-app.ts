@@ -98,7 +98,7 @@ export interface TestApp extends AsyncDisposable {
   ): Promise<{ runId: string; exportId: string }>;
   runExport(exportId: string): Promise<string>;
   /** The run as it is once it is over. */
-  untilOver(runId: string): Promise<RunSnapshot>;
+  untilOver(runId: string, by?: ApiClient): Promise<RunSnapshot>;
   /** Starts a sync and waits for its end. */
   syncToEnd(cohortId: string, syncType?: 'ONE_TIME' | 'DYNAMIC'): Promise<RunSnapshot & { exportId: string }>;
   /** Runs an existing export and waits for the end of the run. */
@@ -202,9 +202,9 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
       });
       return runExport.id;
     },
-    async untilOver(runId) {
+    async untilOver(runId, by = api) {
       let last: RunSnapshot | undefined;
-      for await (const value of api.sse(
+      for await (const value of by.sse(
         `subscription ($id: ID!) { syncProgress(runId: $id) { ${RUN_FIELDS} } }`,
         { id: runId },
       )) {

@@ -11,6 +11,7 @@ import {
 import {
   createListAnswer,
   errorAnswer,
+  type FailureBucket,
   type ListUpdateResult,
   listsAnswer,
   listUpdateAnswer,
@@ -21,6 +22,7 @@ import {
   ConflictError,
   InvalidListError,
   IterableError,
+  PersonRefusedError,
   RateLimitedError,
   UnauthorizedError,
   UnavailableError,
@@ -58,7 +60,7 @@ const TIMEOUT_MS = 30_000;
 const LIST_READ_TIMEOUT_MS = 300_000;
 
 /** How HTML and JSON begin, and no e-mail and no userId that we would send. */
-const NOT_A_LIST = /^(<|\{"|\[)/;
+const NOT_A_LIST = /^(<|\{$|\{\s*"|\[)/;
 
 export function createIterableClient(connection: {
   baseUrl: string;
@@ -193,6 +195,19 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** Codes by which Iterable refuses a request for one person's sake (API response codes). */
+const PERSON_CODES: Record<string, FailureBucket> = {
+  InvalidEmailAddressError: 'invalid',
+  InvalidUserIdError: 'invalid',
+  UnknownEmailError: 'notFound',
+  UnknownUserIdError: 'notFound',
+  EmailAlreadyExists: 'conflict',
+  UserIdAlreadyExists: 'conflict',
+  ExternalKeyConflict: 'conflict',
+  ForgottenUserError: 'forgotten',
+  RequestFieldsTypesMismatched: 'invalidData',
+};
+
 /** By HTTP status first: Iterable writes code "Success" on some refusals. */
 function toError(response: PartnerResponse): IterableError {
   const { status } = response;
@@ -227,6 +242,8 @@ function toError(response: PartnerResponse): IterableError {
         : {}),
     });
   }
-  if (status === 409) return new ConflictError(message, options);
+  const bucket = PERSON_CODES[answer.code ?? ''];
+  if (status === 409) return new ConflictError(message, { ...options, bucket: bucket ?? 'conflict' });
+  if (status === 400 && bucket) return new PersonRefusedError(message, { ...options, bucket });
   return new UnexpectedAnswerError(message, options);
 }

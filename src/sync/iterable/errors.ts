@@ -1,3 +1,5 @@
+import type { FailureBucket } from './answers.ts';
+
 /** A request to Iterable that did not succeed. Messages never hold a key or a person. */
 export class IterableError extends Error {
   /** Whether the same request may succeed later. */
@@ -41,8 +43,18 @@ export class InvalidListError extends IterableError {
 /** 413, or 400 BatchTooLarge: send fewer people. */
 export class BatchTooLargeError extends IterableError {}
 
-/** 409: in use. */
-export class ConflictError extends IterableError {}
+/** The whole request was refused for what one person in it is. */
+export class PersonRefusedError extends IterableError {
+  readonly bucket: FailureBucket;
+
+  constructor(message: string, options: { status?: number; bucket: FailureBucket }) {
+    super(message, options);
+    this.bucket = options.bucket;
+  }
+}
+
+/** 409: identities that clash, or a list that is in use. */
+export class ConflictError extends PersonRefusedError {}
 
 /** Anything that Iterable should not have answered. */
 export class UnexpectedAnswerError extends IterableError {}

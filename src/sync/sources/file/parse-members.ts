@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { parse } from 'csv-parse';
+import { CsvError, parse } from 'csv-parse';
 import { BadUserInputError } from '../../../errors.ts';
 
 export interface FileRow {
@@ -28,6 +28,8 @@ export async function* parseMembers(bytes: AsyncIterable<Uint8Array>): AsyncIter
   const faults = createFaults();
   const { first, all } = await peek(decode(bytes, faults));
   if (first === undefined) throw fileError(['the file has no rows.']);
+  if (first === '[')
+    throw fileError(['line 1: a JSON array is not taken; write one object on each line (NDJSON).']);
   const rows = first === '{' ? parseNdjson(all, faults) : parseCsv(all, faults);
   let batch: FileRow[] = [];
   let count = 0;
@@ -176,11 +178,9 @@ async function* parseCsv(texts: AsyncIterable<string>, faults: Faults): AsyncIte
       if (row) yield row;
     }
   } catch (error) {
-    const { code, lines } = error as { code?: unknown; lines?: unknown };
-    if (typeof code !== 'string' || !code.startsWith('CSV_')) throw error;
-    faults.add(Number(lines) || 1, `is not valid CSV (${code.slice(4).toLowerCase().replaceAll('_', ' ')}).`);
-  } finally {
-    source.destroy();
+    if (!(error instanceof CsvError)) throw error;
+    const what = error.code.replace(/^CSV_/, '').toLowerCase().replaceAll('_', ' ');
+    faults.add(Number(error.lines) || 1, `is not valid CSV (${what}).`);
   }
 }
 

@@ -100,10 +100,12 @@ export function createMixpanelClient(connection: {
         const issue = result.error.issues[0];
         throw unexpected(`cohorts: ${issue?.path.join('.')}: ${issue?.message}`);
       }
-      return result.data.map((cohort) => ({
-        id: String(cohort.id),
-        name: cohort.name,
-        description: cohort.description ?? '',
+      // By id, because nothing promises that none comes twice. PostgreSQL's text cannot hold NUL.
+      const byId = new Map(result.data.map((cohort) => [String(cohort.id), cohort]));
+      return [...byId].map(([id, cohort]) => ({
+        id,
+        name: cohort.name.replaceAll('\0', '\uFFFD'),
+        description: (cohort.description ?? '').replaceAll('\0', '\uFFFD'),
         count: cohort.count ?? null,
         isGroup: cohort.data_group_id !== null && cohort.data_group_id !== undefined,
       }));
@@ -178,7 +180,7 @@ function toError(response: PartnerResponse, path: string, page: number): Mixpane
 /** Too many at once passes in seconds, a used-up hour in minutes; the text tells which, as in "61/60 queries". */
 function quotaWaitMs(text: string): number {
   const [, used, allowed] = /(\d+)\/(\d+) queries running in the last hour/.exec(text) ?? [];
-  return Number(used) > Number(allowed) ? 60_000 : 5_000;
+  return Number(used) >= Number(allowed) ? 60_000 : 5_000;
 }
 
 function readErrorText(text: string): string {
