@@ -75,7 +75,7 @@ export async function startApp(options: {
         await Promise.all([gateway.stop(), live.stop()]);
       });
       url = await server.listen();
-      await removeAbandonedUploads(clock.now().getTime());
+      await removeAbandonedUploads();
     }
     let worker: Worker | undefined;
     if (env.roles.has('worker')) {

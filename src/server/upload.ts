@@ -106,7 +106,9 @@ function parseJson(name: string, text: string | undefined): Record<string, unkno
 }
 
 /** Removes what processes that were killed in the middle of an upload have left behind. */
-export async function removeAbandonedUploads(now: number): Promise<void> {
+export async function removeAbandonedUploads(): Promise<void> {
+  // The machine's own time, by which files are dated; other processes may be uploading now.
+  const now = Date.now();
   for (const name of await readdir(tmpdir())) {
     if (!name.startsWith(FILE_PREFIX)) continue;
     const path = join(tmpdir(), name);
