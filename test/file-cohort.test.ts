@@ -150,6 +150,16 @@ test.for([
     new Blob([Buffer.from('email\na@example.com\n'), new Uint8Array([0x62, 0xc3])]),
     'line 3: is not valid UTF-8 text.',
   ],
+  [
+    'a stray quote',
+    'email\na@example.com\nfoo "bar"@example.com\n',
+    'line 3: is not valid CSV (invalid opening quote).',
+  ],
+  [
+    'a JSON array',
+    '[{"email":"a@example.com"}]',
+    'line 1: a JSON array is not taken; write one object on each line (NDJSON).',
+  ],
 ] as const)('a file is refused: %s', async ([, content, fault]) => {
   await using app = await startTestApp({ env: { ROLES: 'gateway' } });
   expect(await faultsOf(app.api, 'Refused', content)).toContain(`input.file: ${fault}`);

@@ -165,3 +165,12 @@ test('one request carries one operation', async () => {
   });
   expect(response.status).toBe(400);
 });
+
+test('variables by GET that are no JSON are told as bad input', async () => {
+  await using app = await gateway();
+  const response = await fetch(`${app.url}/graphql?query=%7B__typename%7D&variables=%7Bx`, {
+    headers: asOwner(app),
+  });
+  const { errors } = (await response.json()) as { errors: { extensions: { code: string } }[] };
+  expect(errors.map((error) => error.extensions.code)).toEqual(['BAD_USER_INPUT']);
+});

@@ -95,3 +95,20 @@ test('a WebSocket message of more than a megabyte closes the socket', async () =
   const values = client.iterate({ query: `{ viewer { role } } #${'x'.repeat(MEGABYTE)}` });
   await expect(values.next()).rejects.toMatchObject({ code: 1009 });
 });
+
+test.each([
+  { title: 'nested a hundred thousand deep', query: `${'{a'.repeat(100_000)}` },
+  {
+    title: 'of thirty thousand aliases',
+    query: `{ ${Array.from({ length: 30_000 }, (_, n) => `a${n}: __typename`).join(' ')} }`,
+  },
+])('a document $title is too complex, by HTTP and by WebSocket', async ({ query }) => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  expect((await app.api.fail(query)).extensions.code).toBe('QUERY_TOO_COMPLEX');
+  const client = app.api.webSocket();
+  const refused = new Promise((resolve) => {
+    client.subscribe({ query }, { next: resolve, error: resolve, complete: () => undefined });
+  });
+  expect(await refused).toMatchObject([{ extensions: { code: 'QUERY_TOO_COMPLEX' } }]);
+  await client.dispose();
+});

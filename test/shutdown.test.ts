@@ -41,3 +41,18 @@ test('a service that stops breaks watchers off instead of telling them that the 
   await failed;
   expect(isCompleted).toBe(false);
 });
+
+test('a stream is broken off also for somebody who did not say that they accept one', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${app.ownerSecret}`,
+      'content-type': 'application/json',
+      accept: '*/*',
+    },
+    body: JSON.stringify({ query: 'subscription { integrationUpdated { status } }' }),
+  });
+  const rest = response.text();
+  await Promise.all([app.app.stop(), expect(rest).rejects.toThrow()]);
+});
