@@ -117,13 +117,17 @@ export function createServer(options: {
     }
     // Yoga takes what has been read from here.
     if (!isMultipart) Object.assign(request, { body: Readable.from(chunks) });
-    const forget = sessions.open(found.viewer, found.expiresAt, () => response.destroy());
-    response.on('close', () => {
-      forget();
-      eventStreams.delete(response);
-    });
+    // Only what lasts: a short request gets its answer, also the one by which a token revokes itself.
+    const closeWithToken = () => {
+      const forget = sessions.open(found.viewer, found.expiresAt, () => response.destroy());
+      response.once('close', forget);
+    };
+    if (isMultipart) closeWithToken();
     const onEventStream = () => {
+      if (response.destroyed) return;
+      closeWithToken();
       eventStreams.add(response);
+      response.once('close', () => eventStreams.delete(response));
     };
     await yoga.handle(request, response, { req: request, viewer: found.viewer, onEventStream });
   }

@@ -165,6 +165,24 @@ test('nobody revokes above their own role', async () => {
   expect((await admin.api.send(VIEWER)).status).toBe(401);
 });
 
+test('a token that revokes itself gets its answer, though its sockets are closed before', async () => {
+  await using app = await startTestApp();
+  const { id, api } = await makeToken(app, 'OWNER');
+  const values = api.webSocket().iterate({ query: OPEN_STREAM });
+  await values.next();
+  const blocker = new pg.Client({ connectionString: app.database.url });
+  await blocker.connect();
+  await blocker.query('begin; lock table projects in share mode');
+  const answer = api.send(
+    'mutation ($id: ID!) { revokeApiToken(id: $id) { id } createProject(input: { name: "Next" }) { secret } }',
+    { id },
+  );
+  await expect(values.next()).rejects.toMatchObject({ code: 4403 });
+  await blocker.query('commit');
+  await blocker.end();
+  expect((await answer).data).toMatchObject({ revokeApiToken: { id } });
+});
+
 test('a token that is revoked twice stays revoked as of the first time', async () => {
   await using app = await startTestApp({ now: '2030-01-01T00:00:00Z' });
   const { id } = await makeToken(app, 'ADMIN');

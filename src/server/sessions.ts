@@ -3,7 +3,7 @@ import type { Viewer } from '../context.ts';
 /** setTimeout takes no more. */
 const MAX_TIMEOUT_MS = 2_147_483_647;
 
-/** What tokens have opened and keep open: sockets and event streams. They close with the token. */
+/** What tokens have opened and keep open: sockets, event streams and uploads. They close with the token. */
 export interface Sessions {
   /** Gives a function that forgets the session again. */
   open(viewer: Viewer, expiresAt: Date | null, close: () => void): () => void;
