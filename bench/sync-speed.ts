@@ -35,7 +35,7 @@ const cohortIds = await service.api.cohortIds();
 
 async function measure(cohortId: string, expected: Partial<FinishedRun['counts']>, posts: boolean) {
   // What is left over from before (dead rows, dirty pages) is not this run's.
-  await database.client.query('vacuum (analyze) list_members, sync_batches');
+  await database.client.query('vacuum (analyze) sync_batches');
   await database.client.query('checkpoint');
   const floor = await runFloor({ partners, client: floorDatabase.client, posts });
   const before = [service.cpuSeconds(), postgres.cpuSeconds(), await database.walBytes()] as const;

@@ -23,7 +23,7 @@ export type SyncRunStatus = ActiveRunStatus | FinishedRunStatus;
 export type SyncPhase = 'WAITING' | 'READING' | 'PLANNING' | 'REMOVING' | 'ADDING' | 'FINISHING' | 'DONE';
 export type CancelCause = 'REQUEST' | 'DISCONNECT';
 export type BatchKind = 'REMOVE' | 'ADD';
-export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED';
+export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED' | 'UNANSWERED';
 export type MemberOutcome = 'ADDED' | 'UNCHANGED' | 'REMOVED' | 'REJECTED';
 export type RejectionReason =
   | 'MISSING_EMAIL'
@@ -62,7 +62,6 @@ export interface Tables {
   exports: ExportTable;
   sync_runs: SyncRunTable;
   sync_batches: SyncBatchTable;
-  list_members: ListMemberTable;
   rejections: RejectionTable;
   pacers: PacerTable;
 }
@@ -218,31 +217,30 @@ interface SyncRunTable {
 }
 
 interface SyncBatchTable {
-  run_id: Int8;
+  id: GeneratedInt8;
+  export_id: number;
+  run_id: Int8 | null;
   number: number;
-  kind: BatchKind;
+  kind: BatchKind | 'LISTED';
   state: Generated<BatchState>;
   size: number;
-  members: string;
   added: Generated<number>;
   unchanged: Generated<number>;
   removed: Generated<number>;
   rejected: Generated<number>;
-}
-
-interface ListMemberTable {
-  id: GeneratedInt8;
-  added_run_id: Int8;
-  added_at: Date;
-  removed_run_id: Int8 | null;
-  removed_at: Date | null;
-  sent_fingerprint: Int8 | null;
-  export_id: number;
-  uncertain: Generated<boolean>;
-  hash: string;
-  distinct_id: string | null;
-  email: string | null;
-  user_id: string | null;
+  live_count: Generated<number>;
+  settled_at: Date | null;
+  /** A bit a person; see the migration 0003-blocks for this and the following columns. */
+  live: Buffer | null;
+  /** A byte a person: MARKS. */
+  marks: Buffer | null;
+  refused: Buffer | null;
+  /** A byte a person: NOTES. */
+  notes: Buffer | null;
+  places: Buffer | null;
+  keys: Buffer;
+  fingerprints: Buffer;
+  people: string;
 }
 
 interface RejectionTable {

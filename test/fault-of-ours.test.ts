@@ -9,12 +9,12 @@ test('a run that cannot even be ended in good order fails, instead of being trie
   const cohort = await app.addCohort('Trial', people(2));
   const client = new pg.Client({ connectionString: app.database.url });
   await client.connect();
-  await client.query('alter table list_members rename to list_members_gone');
+  await client.query('alter table sync_batches rename to sync_batches_gone');
   const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
   expect(first).toMatchObject({ status: 'FAILED', error: { code: 'INTERNAL', retryable: true } });
   expect(app.logs.filter((line) => line.level === 50)).toMatchObject([{ runId: expect.any(String) }]);
 
-  await client.query('alter table list_members_gone rename to list_members');
+  await client.query('alter table sync_batches_gone rename to sync_batches');
   await client.end();
   const second = await app.runToEnd(first.exportId);
   expect(second).toMatchObject({ status: 'SUCCEEDED', counts: { members: 2 } });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { NOBODY_LISTED } from '../src/sync/listed-people.ts';
 import { readMembers } from '../src/sync/read-members.ts';
 import { createFileSource } from '../src/sync/sources/file/member-source.ts';
 import type { MemberSource } from '../src/sync/sources/source.ts';
@@ -75,9 +76,10 @@ test('a file that is replaced while a run reads it is read again, and the new on
       }, signal);
     },
   };
-  const members = await readMembers({
+  const { members } = await readMembers({
     source: disturbed,
     rules: { projectType: 'EMAIL', idMerge: 'ORIGINAL', userIdFallback: 'NONE' },
+    loadListed: async () => ({ listed: NOBODY_LISTED, readDistinctIds: async () => new Map() }),
     expectedPeople: cohort.memberCount,
     signal: new AbortController().signal,
     beforeRead: async () => undefined,

@@ -55,7 +55,7 @@ test('a whole session with failures leaves no secret and no person in the log', 
   for (const key of app.iterable.keys.keys()) app.iterable.revokeKey(key);
   app.mixpanel.setMembers(cohort.externalId, people.slice(1));
   expect((await app.syncToEnd(cohort.id)).error).toMatchObject({ code: 'DESTINATION_UNAUTHORIZED' });
-  await app.app.sync.db.schema.alterTable('list_members').renameTo('list_members_gone').execute();
+  await app.app.sync.db.schema.alterTable('sync_batches').renameTo('sync_batches_gone').execute();
   const unexpected = await app.api.fail(
     'query ($id: ID!) { cohort(id: $id) { export { lastRun { members(outcome: ADDED) { totalCount } } } } }',
     cohort,

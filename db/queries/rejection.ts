@@ -2,7 +2,12 @@ import { sql } from 'kysely';
 import { toPlainArray } from '../array-literal.ts';
 import type { Db } from '../connect.ts';
 import type { RejectionReason } from '../tables.ts';
-import type { KeyRange } from './list-member.ts';
+
+/** A range of 128-bit keys as 32 hex digits; `to` is not in it, null is the end. */
+export interface KeyRange {
+  from: string;
+  to: string | null;
+}
 
 export interface OpenRejectionRow {
   id: string;

@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
+import { hasBit } from '../bits.ts';
 import type { Db } from '../connect.ts';
 import type { MemberOutcome, RejectionReason, SyncRunRow } from '../tables.ts';
+import { NOTES } from './sync-batch.ts';
 
 /** One person of a run's ledger. position is unique within the outcome and grows. */
 export interface RunMemberRow {
@@ -20,6 +22,13 @@ export const LEDGER_OUTCOMES: readonly LedgerOutcome[] = ['ADDED', 'REMOVED', 'R
 
 type LedgerRun = Pick<SyncRunRow, 'id' | 'export_id' | 'planned_at'>;
 
+/** A position in the batches of a run is the batch's number times this, plus the place in it, from 1. */
+const PLACES_PER_BATCH = 65_536;
+const DRIFT_DETAIL = {
+  ADDED: 'Drift: they had gone from the list without a run, and were added again.',
+  REMOVED: 'Drift: they had been put on the list without a run.',
+} as const;
+
 /** One section of a run's ledger, after a position. The run was looked up within the caller's project. */
 export async function listRunMembers(
   db: Db,
@@ -37,20 +46,46 @@ export async function listRunMembers(
     return rows.map((row) => ({ ...row, outcome: 'REJECTED' }));
   }
   if (section.reason !== undefined) return [];
-  const { outcome } = section;
-  const rows = await staysOf(db, run, outcome)
-    .select(['id as position', 'distinct_id', 'email', 'user_id', 'added_at', 'removed_at'])
-    .$if(page.after !== undefined, (query) => query.where('id', '>', page.after!))
-    .orderBy('id')
-    .limit(page.limit)
-    .execute();
-  return rows.map(({ added_at, removed_at, ...row }) => ({
-    ...row,
-    outcome,
-    reason: null,
-    detail: null,
-    at: outcome === 'ADDED' ? added_at : removed_at!,
-  }));
+  return await listBatchMembers(db, run, section.outcome, page);
+}
+
+/** People of the run's settled batches, read batch by batch until the page is full. */
+async function listBatchMembers(
+  db: Db,
+  run: LedgerRun,
+  outcome: 'ADDED' | 'REMOVED',
+  page: { limit: number; after: string | undefined },
+): Promise<RunMemberRow[]> {
+  const members: RunMemberRow[] = [];
+  let next = Number(page.after ?? 0);
+  while (members.length < page.limit) {
+    const batch = await batchesOf(db, run, outcome)
+      .select(['number', 'size', 'people', 'notes', 'refused', 'settled_at'])
+      .where('number', '>=', Math.floor(next / PLACES_PER_BATCH))
+      .orderBy('number')
+      .limit(1)
+      .executeTakeFirst();
+    if (!batch) break;
+    const people = JSON.parse(batch.people) as [string | null, string | null, string | null][];
+    const first = Math.max(0, next - batch.number * PLACES_PER_BATCH);
+    for (let index = first; index < batch.size && members.length < page.limit; index++) {
+      const note = batch.notes?.[index] ?? 0;
+      if (hasBit(batch.refused, index) || note === NOTES.resent) continue;
+      const [distinct_id, email, user_id] = people[index]!;
+      members.push({
+        position: String(batch.number * PLACES_PER_BATCH + index + 1),
+        distinct_id,
+        email,
+        user_id,
+        outcome,
+        reason: null,
+        detail: note === NOTES.drift ? DRIFT_DETAIL[outcome] : null,
+        at: batch.settled_at!,
+      });
+    }
+    next = (batch.number + 1) * PLACES_PER_BATCH;
+  }
+  return members;
 }
 
 export async function countRunMembers(
@@ -58,21 +93,25 @@ export async function countRunMembers(
   run: LedgerRun,
   section: { outcome: LedgerOutcome; reason: RejectionReason | undefined },
 ): Promise<number> {
-  if (section.outcome !== 'REJECTED' && section.reason !== undefined) return 0;
-  const count = sql<number>`count(*)::int`.as('count');
-  const row =
-    section.outcome === 'REJECTED'
-      ? await rejectionsOf(db, run, section.reason).select(count).executeTakeFirstOrThrow()
-      : await staysOf(db, run, section.outcome).select(count).executeTakeFirstOrThrow();
-  return row.count;
+  if (section.outcome === 'REJECTED') {
+    const count = sql<number>`count(*)::int`.as('count');
+    return (await rejectionsOf(db, run, section.reason).select(count).executeTakeFirstOrThrow()).count;
+  }
+  if (section.reason !== undefined) return 0;
+  const column = section.outcome === 'ADDED' ? 'added' : 'removed';
+  const { count } = await batchesOf(db, run, section.outcome)
+    .select(sql<number>`coalesce(sum(${sql.ref(column)}), 0)::int`.as('count'))
+    .executeTakeFirstOrThrow();
+  return count;
 }
 
-/** People whose stay this run began or ended; those of whom Iterable's answer never came are not claimed. */
-function staysOf(db: Db, run: LedgerRun, outcome: 'ADDED' | 'REMOVED') {
-  const stays = db.selectFrom('list_members');
-  return outcome === 'ADDED'
-    ? stays.where('added_run_id', '=', run.id).where('uncertain', '=', false)
-    : stays.where('removed_run_id', '=', run.id);
+/** What was answered; people of whom Iterable's answer never came are not claimed. */
+function batchesOf(db: Db, run: LedgerRun, outcome: 'ADDED' | 'REMOVED') {
+  return db
+    .selectFrom('sync_batches')
+    .where('run_id', '=', run.id)
+    .where('kind', '=', outcome === 'ADDED' ? 'ADD' : 'REMOVE')
+    .where('state', '=', 'SETTLED');
 }
 
 /** A run that broke off before its plan rejected nobody. */

@@ -2,35 +2,43 @@ import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { BatchKind, SyncBatchRow } from '../tables.ts';
 
-export interface NewBatch {
-  number: number;
-  kind: BatchKind;
-  size: number;
-  members: string;
-}
+/** Why somebody is in a batch, when it is not the usual reason: values of sync_batches.notes. */
+export const NOTES = {
+  /** On the list already: only their profile is written. */
+  resent: 1,
+  /** Gone from the list, or put on it, without a run of ours. */
+  drift: 2,
+} as const;
 
-export async function insertBatches(db: Db, runId: string, batches: NewBatch[]): Promise<void> {
-  if (batches.length === 0) return;
+export type NewBatch = Pick<
+  SyncBatchRow,
+  'number' | 'kind' | 'size' | 'keys' | 'fingerprints' | 'people' | 'notes' | 'places'
+>;
+
+/** One statement each: some 100 kB, which a larger one would only copy around. */
+export async function insertBatch(db: Db, run: { exportId: number; runId: string }, batch: NewBatch) {
   await db
     .insertInto('sync_batches')
-    .values(batches.map((batch) => ({ run_id: runId, ...batch })))
+    .values({ export_id: run.exportId, run_id: run.runId, ...batch })
     .execute();
 }
 
-export type OpenBatch = Pick<SyncBatchRow, 'number' | 'kind' | 'state' | 'size'>;
+export type OpenBatch = Pick<SyncBatchRow, 'id' | 'size'>;
 
 /** What is left to send, in order: first those that a worker before us had sent without learning the answer. */
 export async function listOpenBatches(db: Db, runId: string, kind: BatchKind): Promise<OpenBatch[]> {
   return db
     .selectFrom('sync_batches')
-    .select(['number', 'kind', 'state', 'size'])
+    .select(['id', 'size'])
     .where('run_id', '=', runId)
     .where('kind', '=', kind)
-    .where('state', '!=', 'SETTLED')
+    .where('state', 'in', ['PLANNED', 'SENT'])
     .orderBy(sql`state = 'SENT'`, 'desc')
     .orderBy('number')
     .execute();
 }
+
+export type SentBatch = Pick<SyncBatchRow, 'id' | 'size' | 'people' | 'notes' | 'places'>;
 
 /**
  * Notes that a batch is about to leave, and gives its people. Undefined when the run is no longer this attempt's to
@@ -39,14 +47,13 @@ export async function listOpenBatches(db: Db, runId: string, kind: BatchKind): P
 export async function markBatchSent(
   db: Db,
   run: { runId: string; attempt: number },
-  number: number,
-): Promise<string | undefined> {
-  const row = await db
+  id: string,
+): Promise<SentBatch | undefined> {
+  return db
     .updateTable('sync_batches')
     .set({ state: 'SENT' })
-    .where('run_id', '=', run.runId)
-    .where('number', '=', number)
-    .where('state', '!=', 'SETTLED')
+    .where('id', '=', id)
+    .where('state', 'in', ['PLANNED', 'SENT'])
     .where((eb) =>
       eb.exists(
         eb
@@ -58,9 +65,8 @@ export async function markBatchSent(
           .where('cancel_requested_at', 'is', null),
       ),
     )
-    .returning('members')
+    .returning(['id', 'size', 'people', 'notes', 'places'])
     .executeTakeFirst();
-  return row?.members;
 }
 
 export interface BatchCounts {
@@ -70,19 +76,32 @@ export interface BatchCounts {
   rejected: number;
 }
 
+/** What became of a batch. live: who of it is on the list now; refused: whom Iterable did not take (or take off). */
+export interface BatchAnswerBits {
+  live: Buffer | null;
+  liveCount: number;
+  refused: Buffer | null;
+}
+
 /** False when it was settled before (by a worker that had been given up for dead): then nothing is to be written. */
 export async function markBatchSettled(
   db: Db,
-  runId: string,
-  number: number,
-  counts: BatchCounts,
+  id: string,
+  settled: { counts: BatchCounts; bits: BatchAnswerBits; at: Date },
 ): Promise<boolean> {
+  const { live, liveCount, refused } = settled.bits;
   const { numUpdatedRows } = await db
     .updateTable('sync_batches')
-    .set({ state: 'SETTLED', members: '', ...counts })
-    .where('run_id', '=', runId)
-    .where('number', '=', number)
-    .where('state', '!=', 'SETTLED')
+    .set({
+      state: 'SETTLED',
+      settled_at: settled.at,
+      live,
+      live_count: liveCount,
+      refused,
+      ...settled.counts,
+    })
+    .where('id', '=', id)
+    .where('state', '=', 'SENT')
     .executeTakeFirst();
   return numUpdatedRows === 1n;
 }
@@ -105,26 +124,56 @@ export async function sumSettledBatches(db: Db, runId: string): Promise<BatchCou
       sql<number>`coalesce(sum(unchanged), 0)::int`.as('unchanged'),
       sql<number>`coalesce(sum(removed), 0)::int`.as('removed'),
       sql<number>`coalesce(sum(rejected), 0)::int`.as('rejected'),
-      sql<number>`coalesce(sum(size) filter (where state <> 'SETTLED'), 0)::int`.as('open'),
+      sql<number>`coalesce(sum(size) filter (where state in ('PLANNED', 'SENT')), 0)::int`.as('open'),
     ])
     .where('run_id', '=', runId)
     .executeTakeFirstOrThrow();
 }
 
+export type UnansweredBatch = Pick<SyncBatchRow, 'id' | 'kind' | 'size' | 'places'>;
+
 /** Sent, and no answer known. */
-export async function listUnansweredBatches(
-  db: Db,
-  runId: string,
-): Promise<Pick<SyncBatchRow, 'number' | 'kind' | 'members'>[]> {
+export async function listUnansweredBatches(db: Db, runId: string): Promise<UnansweredBatch[]> {
   return db
     .selectFrom('sync_batches')
-    .select(['number', 'kind', 'members'])
+    .select(['id', 'kind', 'size', 'places'])
     .where('run_id', '=', runId)
     .where('state', '=', 'SENT')
     .orderBy('number')
     .execute();
 }
 
-export async function deleteBatches(db: Db, runId: string): Promise<void> {
-  await db.deleteFrom('sync_batches').where('run_id', '=', runId).execute();
+/** The answer never came. live: who may be on the list now; they are marked as uncertain by marks. */
+export async function markBatchUnanswered(
+  db: Db,
+  id: string,
+  doubt: { live: Buffer | null; liveCount: number; marks: Buffer | null; at: Date },
+): Promise<void> {
+  await db
+    .updateTable('sync_batches')
+    .set({
+      state: 'UNANSWERED',
+      settled_at: doubt.at,
+      live: doubt.live,
+      live_count: doubt.liveCount,
+      marks: doubt.marks,
+    })
+    .where('id', '=', id)
+    .where('state', '=', 'SENT')
+    .execute();
+}
+
+/** What a run had planned and not sent. */
+export async function deletePlannedBatches(db: Db, runId: string): Promise<void> {
+  await db.deleteFrom('sync_batches').where('run_id', '=', runId).where('state', '=', 'PLANNED').execute();
+}
+
+/** The key of each person of a batch, 16 bytes each. */
+export async function loadBatchKeys(db: Db, id: string): Promise<Buffer> {
+  const { keys } = await db
+    .selectFrom('sync_batches')
+    .select('keys')
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow();
+  return keys;
 }

@@ -1,10 +1,11 @@
-import type { IterableProjectType } from '../../db/tables.ts';
 import { fingerprint, hashKey } from './hash.ts';
 import { type IdentityRules, identityKey, resolveIdentity } from './identity.ts';
 import { partitionOf } from './key-range.ts';
+import type { ListedPeople } from './listed-people.ts';
 import { type MemberRecord, maxRecordBytes, offsetsOf, readRecord, writeRecord } from './member-record.ts';
+import { findRepeats, type ReadDistinctIds, type Repeats } from './repeated-members.ts';
 import type { MemberPage, SourceMember } from './sources/source.ts';
-import { createSpill, type Spill } from './spill.ts';
+import { createSpill } from './spill.ts';
 
 /** About this many people are planned at a time. */
 const PEOPLE_PER_PARTITION = 32_768;
@@ -12,13 +13,18 @@ const MAX_PARTITIONS = 256;
 /** Rooms for more members than any page has; a page's number times this is the order of its first member. */
 const ORDERS_PER_PAGE = 1_000_000;
 
-/** Everybody who was read, by ranges of their key, ready to be planned range by range. */
+/**
+ * Everybody who was read. Who is on the list as they should be is noted there (ListedPeople.see) and counted; everybody
+ * else waits by ranges of their key, ready to be planned range by range.
+ */
 export interface CollectedMembers {
   /** Ranges of the key's first byte: partition p holds the keys from p/partitions on. */
   readonly partitions: number;
   /** Different distinct_ids. */
   readonly unique: number;
   readonly withIdentity: number;
+  /** How many of them are on the list as they should be. */
+  readonly matched: number;
   /** The records of one range, without the later ones of people who came twice. */
   read(partition: number): Promise<{ buffer: Buffer; offsets: number[] }>;
   close(): Promise<void>;
@@ -28,8 +34,8 @@ export interface MemberCollector {
   /** Pages may come in any order, and people more than once. */
   add(page: MemberPage): Promise<void>;
   readonly received: number;
-  /** No page may be added afterwards. */
-  finish(): Promise<CollectedMembers>;
+  /** No page may be added afterwards. readDistinctIds: of people who were noted on the list. */
+  finish(readDistinctIds: ReadDistinctIds): Promise<CollectedMembers>;
   close(): Promise<void>;
 }
 
@@ -39,31 +45,45 @@ export function partitionsFor(expectedPeople: number): number {
   return partitions;
 }
 
-/** Normalises members as they are read and keeps them by range of their key. Memory does not grow with the cohort. */
-export function createMemberCollector(rules: IdentityRules, expectedPeople: number): MemberCollector {
-  const partitions = partitionsFor(expectedPeople);
+/** Normalises members as they are read and compares them with the list. Memory does not grow with the cohort. */
+export function createMemberCollector(
+  rules: IdentityRules,
+  expectedPeople: number,
+  listed: ListedPeople,
+): MemberCollector {
+  const { count, part } = listed;
+  const partitions = Math.max(partitionsFor(Math.max(expectedPeople, count * part.parts)), part.parts);
   const records = createSpill(partitions);
-  const distinctIds = createSpill(partitions);
+  const marks = createSpill(partitions);
   let received = 0;
   let withIdentity = 0;
+  let matched = 0;
 
   function addMember(member: SourceMember, order: number) {
     const record = toRecord(member, order, rules);
-    if (record.reason === undefined) withIdentity++;
     received++;
-    const partition = partitionOf(record.key, partitions);
-    const room = records.reserve(partition, maxRecordBytes(record));
-    records.commit(partition, writeRecord(room.buffer, room.start, record));
-    const mark = record.distinctIdFingerprint;
-    const slot = mark % partitions;
-    const place = distinctIds.reserve(slot, 8);
-    place.buffer.writeDoubleLE(mark, place.start);
-    distinctIds.commit(slot, 8);
+    if (record.reason === undefined) withIdentity++;
+    const number = record.reason === undefined ? findMatch(listed, record) : -1;
+    if (number >= 0) {
+      listed.see(number);
+      matched++;
+    } else {
+      const partition = partitionOf(record.key.charCodeAt(0), partitions);
+      const room = records.reserve(partition, maxRecordBytes(record));
+      records.commit(partition, writeRecord(room.buffer, room.start, record));
+    }
+    // Who it was is looked up only when the same mark comes twice.
+    const slot = record.distinctIdFingerprint % partitions;
+    const place = marks.reserve(slot, 24);
+    place.buffer.writeDoubleLE(record.distinctIdFingerprint, place.start);
+    place.buffer.writeDoubleLE(number, place.start + 8);
+    place.buffer.writeDoubleLE(order, place.start + 16);
+    marks.commit(slot, 24);
   }
 
   const close = async () => {
     await records.close();
-    await distinctIds.close();
+    await marks.close();
   };
 
   return {
@@ -75,21 +95,23 @@ export function createMemberCollector(rules: IdentityRules, expectedPeople: numb
         addMember(member, page.number * ORDERS_PER_PAGE + index);
       });
       if (records.isFull()) await records.flush();
-      if (distinctIds.isFull()) await distinctIds.flush();
+      if (marks.isFull()) await marks.flush();
     },
-    async finish() {
-      const repeated = await findRepeatedOrders(records, await findCandidates(distinctIds));
+    async finish(readDistinctIds) {
+      const repeats: Repeats = await findRepeats(records, marks, readDistinctIds);
+      for (const number of repeats.listed) listed.unsee(number);
       return {
         partitions,
-        unique: received - repeated.size,
+        unique: received - repeats.count,
         withIdentity,
+        matched: matched - repeats.listed.size,
         async read(partition) {
           const buffer = await records.read(partition);
           const offsets = offsetsOf(buffer);
           const kept =
-            repeated.size === 0
+            repeats.orders.size === 0
               ? offsets
-              : offsets.filter((at) => !repeated.has(readRecord.order(buffer, at)));
+              : offsets.filter((at) => !repeats.orders.has(readRecord.order(buffer, at)));
           return { buffer, offsets: kept };
         },
         close,
@@ -97,6 +119,13 @@ export function createMemberCollector(rules: IdentityRules, expectedPeople: numb
     },
     close,
   };
+}
+
+/** On the list, known by all the same, nothing special about them, and nobody came as the same person before. */
+function findMatch(listed: ListedPeople, record: MemberRecord): number {
+  const number = listed.findKey(record.key);
+  if (number < 0 || listed.isSeen(number) || listed.marksOf(number) !== 0) return -1;
+  return listed.fingerprintOf(number) === record.fingerprint ? number : -1;
 }
 
 function toRecord(member: SourceMember, order: number, rules: IdentityRules): MemberRecord {
@@ -108,57 +137,22 @@ function toRecord(member: SourceMember, order: number, rules: IdentityRules): Me
   const { email, userId } = identity;
   const shared = { distinctIdFingerprint: fingerprint(distinctId), order, distinctId, email, userId };
   if (identity.kind === 'rejected') {
-    return { ...shared, key: hashKey(`d:${distinctId}`), reason: identity.reason, sentFingerprint: 0 };
+    return { ...shared, key: hashKey(`d:${distinctId}`), reason: identity.reason, fingerprint: 0 };
   }
   return {
     ...shared,
     key: hashKey(identityKey(rules.projectType, identity)),
     reason: undefined,
-    sentFingerprint: sentFingerprintOf(rules.projectType, userId),
+    fingerprint: personFingerprint(rules.projectType, shared),
   };
 }
 
-/** Changes when the profile would have to be written again though the person stays the same; 0 for nothing to write. */
-export function sentFingerprintOf(
-  projectType: IterableProjectType,
-  userId: string | null | undefined,
+/** Of all that is known of somebody but the identity itself, which the key stands for. Never 0. */
+function personFingerprint(
+  projectType: IdentityRules['projectType'],
+  person: Pick<MemberRecord, 'distinctIdFingerprint' | 'email' | 'userId'>,
 ): number {
-  return projectType === 'EMAIL' && userId != null ? fingerprint(userId) : 0;
-}
-
-/** Fingerprints that more than one member has. */
-async function findCandidates(distinctIds: Spill): Promise<Set<number>> {
-  const candidates = new Set<number>();
-  for (let partition = 0; partition < distinctIds.partitions; partition++) {
-    const bytes = await distinctIds.read(partition);
-    const marks = new Float64Array(bytes.length / 8);
-    for (let index = 0; index < marks.length; index++) marks[index] = bytes.readDoubleLE(index * 8);
-    marks.sort();
-    for (let index = 1; index < marks.length; index++) {
-      if (marks[index] === marks[index - 1]) candidates.add(marks[index]!);
-    }
-  }
-  return candidates;
-}
-
-/** The places of all but the first record of each distinct_id. */
-async function findRepeatedOrders(records: Spill, candidates: Set<number>): Promise<Set<number>> {
-  const repeated = new Set<number>();
-  if (candidates.size === 0) return repeated;
-  const firstOrders = new Map<string, number>();
-  for (let partition = 0; partition < records.partitions; partition++) {
-    const buffer = await records.read(partition);
-    for (const at of offsetsOf(buffer)) {
-      if (!candidates.has(readRecord.distinctIdFingerprint(buffer, at))) continue;
-      const distinctId = readRecord.distinctId(buffer, at);
-      const order = readRecord.order(buffer, at);
-      const first = firstOrders.get(distinctId);
-      if (first === undefined) firstOrders.set(distinctId, order);
-      else {
-        repeated.add(Math.max(first, order));
-        firstOrders.set(distinctId, Math.min(first, order));
-      }
-    }
-  }
-  return repeated;
+  const other = projectType === 'EMAIL' ? person.userId : person.email;
+  const mark = person.distinctIdFingerprint;
+  return (other === undefined ? mark : fingerprint(`${mark} ${other}`)) || 1;
 }

@@ -1,22 +1,27 @@
+import { hasBit } from '../../db/bits.ts';
+import type { Db } from '../../db/connect.ts';
 import { setListCompared } from '../../db/queries/export-list.ts';
 import {
-  endStays,
-  listLeftSince,
-  loadListedMembers,
-  loadStays,
-  recordArrivals,
-} from '../../db/queries/list-member.ts';
+  insertListBlock,
+  loadKeysRemovedSince,
+  loadListBlockPeople,
+  MARKS,
+} from '../../db/queries/list-block.ts';
 import type { IterableProjectType } from '../../db/tables.ts';
+import { changePlaces, liveBits, type PlaceChange } from './change-places.ts';
 import { partitionsFor } from './collect-members.ts';
 import { unexpectedAnswer } from './destination.ts';
 import { hashKey } from './hash.ts';
 import { identityKey } from './identity.ts';
-import { partitionOf, rangeOf } from './key-range.ts';
+import { partitionOf } from './key-range.ts';
+import { loadListedPeople, type Place } from './listed-people.ts';
+import { KEY_BYTES } from './member-record.ts';
+import { decodePeople, encodePeople, type Person } from './people-block.ts';
 import type { RunExecution } from './run-sync.ts';
 import { createSpill, type Spill } from './spill.ts';
 
-/** Nobody's run: people who were found on the list, put there by somebody else. */
-const FOUND_BY_NO_RUN = '0';
+const BLOCKS_PER_QUERY = 32;
+const PEOPLE_PER_BLOCK = 1_000;
 
 /**
  * Reads the real list and makes what we know of it true: people who are missing are no longer taken to be on it,
@@ -38,56 +43,47 @@ export async function compareList(execution: RunExecution): Promise<void> {
   let foreign = 0;
   try {
     await deps.db.transaction().execute(async (trx) => {
-      const hidden = byEmail ? await countHidden() : 0;
+      const listed = byEmail ? await loadListedPeople(trx, exportId) : undefined;
+      const hidden = byEmail ? await countHidden(byEmail) : 0;
+      const leaving = await loadLeaving(trx, exportId, judgedUntil);
       for (let partition = 0; partition < partitions; partition++) {
         const lines = await linesOf(real, partition);
         const emailLines = byEmail ? await linesOf(byEmail, partition) : undefined;
-        const gone: string[] = [];
-        for (const stay of await loadStays(trx, exportId, rangeOf(partition, partitions))) {
+        const changes: { place: Place; change: PlaceChange }[] = [];
+        for await (const stay of loadStays(trx, exportId, partition, partitions)) {
           const isThere = lines.delete(stay.key) || emailLines?.has(stay.key) === true;
           // A userId that looks like an e-mail is listed under the e-mail's key: not judged.
-          const isAmbiguous = byEmail !== undefined && stay.userId?.includes('@') === true;
-          if (!isThere && !isAmbiguous && stay.addedAt <= judgedUntil) gone.push(stay.key);
+          const isAmbiguous = byEmail !== undefined && stay.person.userId?.includes('@') === true;
+          if (isThere && stay.isMissing)
+            changes.push({ place: stay.place, change: { clear: MARKS.missing } });
+          if (isThere || isAmbiguous || stay.addedAt > judgedUntil) continue;
+          changes.push({ place: stay.place, change: { set: MARKS.missing } });
+          missing++;
         }
-        const stillShown = await listLeftSince(trx, exportId, [...lines.keys()], judgedUntil);
-        const knownByUserId = byEmail ? await findByUserId(lines) : new Set<string>();
         const strangers = [...lines].filter(
           ([key, line]) =>
-            !stillShown.has(key) && !knownByUserId.has(line.text) && (hidden === 0 || line.kind === 'email'),
+            !leaving.has(key) && !isKnownByUserId(line) && (hidden === 0 || line.kind === 'email'),
         );
-        await endStays(trx, exportId, gone, now);
-        await recordArrivals(
-          trx,
-          { exportId, runId: FOUND_BY_NO_RUN, at: now, uncertain: false },
-          strangers.map(([key, line]) => ({
-            key,
-            distinctId: null,
-            email: line.kind === 'email' ? line.text : null,
-            userId: line.kind === 'userId' ? line.text : null,
-            sentFingerprint: 0,
-          })),
-        );
-        missing += gone.length;
+        await changePlaces(trx, changes);
+        await insertStrangers(trx, exportId, strangers, now);
         foreign += strangers.length;
       }
       await setListCompared(trx, exportId, now);
 
-      async function findByUserId(lines: Map<string, ListLine>): Promise<Set<string>> {
-        const keys = [...lines.values()].map((line) =>
-          hashKey(identityKey('USER_ID', { userId: line.text, email: null })),
-        );
-        const known = await loadListedMembers(trx, exportId, keys);
-        return new Set(known.flatMap((member) => member.userId ?? []));
+      function isKnownByUserId(line: ListLine): boolean {
+        if (!listed) return false;
+        const key = hashKey(identityKey('USER_ID', { userId: line.text, email: null }));
+        return listed.findKey(key) >= 0;
       }
 
       /** People sent by e-mail who show by a userId: as long as there are any, an unknown userId may be theirs. */
-      async function countHidden(): Promise<number> {
+      async function countHidden(emails: Spill): Promise<number> {
         let count = 0;
         for (let partition = 0; partition < partitions; partition++) {
           const lines = await linesOf(real, partition);
-          const emailLines = await linesOf(byEmail!, partition);
-          for (const stay of await loadStays(trx, exportId, rangeOf(partition, partitions))) {
-            if (stay.userId === null && !lines.has(stay.key) && emailLines.has(stay.key)) count++;
+          const emailLines = await linesOf(emails, partition);
+          for await (const stay of loadStays(trx, exportId, partition, partitions)) {
+            if (stay.person.userId === null && !lines.has(stay.key) && emailLines.has(stay.key)) count++;
           }
         }
         return count;
@@ -137,10 +133,11 @@ function addLine(spill: Spill, projectType: IterableProjectType, line: string) {
   const text = isEmail ? line.toLowerCase() : line;
   const person = isEmail ? { email: text, userId: undefined } : { email: undefined, userId: text };
   const key = hashKey(identityKey(projectType, person));
-  const record = `${key}${isEmail ? 'e' : 'u'}${text}\n`;
-  const partition = partitionOf(key, spill.partitions);
-  const room = spill.reserve(partition, record.length * 3);
-  spill.commit(partition, room.buffer.write(record, room.start));
+  const record = `${isEmail ? 'e' : 'u'}${text}\n`;
+  const partition = partitionOf(key.charCodeAt(0), spill.partitions);
+  const { buffer, start } = spill.reserve(partition, KEY_BYTES + record.length * 3);
+  buffer.write(key, start, KEY_BYTES, 'latin1');
+  spill.commit(partition, KEY_BYTES + buffer.write(record, start + KEY_BYTES));
 }
 
 interface ListLine {
@@ -149,11 +146,87 @@ interface ListLine {
 }
 
 async function linesOf(spill: Spill, partition: number): Promise<Map<string, ListLine>> {
-  const text = (await spill.read(partition)).toString();
+  const bytes = await spill.read(partition);
   const lines = new Map<string, ListLine>();
-  for (const record of text.split('\n')) {
-    if (record === '') continue;
-    lines.set(record.slice(0, 32), { kind: record[32] === 'e' ? 'email' : 'userId', text: record.slice(33) });
+  for (let at = 0; at < bytes.length; ) {
+    const key = bytes.toString('latin1', at, at + KEY_BYTES);
+    const end = bytes.indexOf('\n', at + KEY_BYTES);
+    const kind = bytes[at + KEY_BYTES] === 'e'.charCodeAt(0) ? 'email' : 'userId';
+    lines.set(key, { kind, text: bytes.toString('utf8', at + KEY_BYTES + 1, end) });
+    at = end + 1;
   }
   return lines;
+}
+
+/** One person on the list by all that we know. */
+interface Stay {
+  key: string;
+  place: Place;
+  person: Person;
+  addedAt: Date;
+  isMissing: boolean;
+}
+
+/** Everybody on the list within a range of keys. */
+async function* loadStays(
+  db: Db,
+  exportId: number,
+  partition: number,
+  partitions: number,
+): AsyncGenerator<Stay> {
+  for (let after = '0'; ; ) {
+    const blocks = await loadListBlockPeople(db, exportId, { after, limit: BLOCKS_PER_QUERY });
+    for (const block of blocks) {
+      let people: Person[] | undefined;
+      for (let index = 0; index < block.size; index++) {
+        const keyAt = index * KEY_BYTES;
+        if (!hasBit(block.live, index) || partitionOf(block.keys[keyAt]!, partitions) !== partition) continue;
+        people ??= decodePeople(block.people);
+        yield {
+          key: block.keys.toString('latin1', keyAt, keyAt + KEY_BYTES),
+          place: { blockId: block.id, index },
+          person: people[index]!,
+          addedAt: block.settled_at!,
+          isMissing: ((block.marks?.[index] ?? 0) & MARKS.missing) !== 0,
+        };
+      }
+    }
+    if (blocks.length < BLOCKS_PER_QUERY) return;
+    after = blocks.at(-1)!.id;
+  }
+}
+
+/** Keys of people who were taken off the list so recently that it may still show them. */
+async function loadLeaving(db: Db, exportId: number, since: Date): Promise<Set<string>> {
+  const leaving = new Set<string>();
+  for (const keys of await loadKeysRemovedSince(db, exportId, since)) {
+    for (let at = 0; at < keys.length; at += KEY_BYTES)
+      leaving.add(keys.toString('latin1', at, at + KEY_BYTES));
+  }
+  return leaving;
+}
+
+/** People who are on the list by somebody else's doing: the plan decides whether they stay. */
+async function insertStrangers(
+  db: Db,
+  exportId: number,
+  strangers: [string, ListLine][],
+  now: Date,
+): Promise<void> {
+  for (let from = 0; from < strangers.length; from += PEOPLE_PER_BLOCK) {
+    const { size, keys, fingerprints, people } = encodePeople(
+      strangers.slice(from, from + PEOPLE_PER_BLOCK).map(([key, line]) => ({
+        key,
+        distinctId: null,
+        email: line.kind === 'email' ? line.text : null,
+        userId: line.kind === 'userId' ? line.text : null,
+        fingerprint: 0,
+        note: 0,
+        place: undefined,
+      })),
+    );
+    const { live, liveCount } = liveBits(size, () => false);
+    const block = { size, keys, fingerprints, people, live, live_count: liveCount, marks: null };
+    await insertListBlock(db, exportId, block, now);
+  }
 }

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Db } from '../../db/connect.ts';
 import { listOpenBatches, markBatchSent } from '../../db/queries/sync-batch.ts';
-import type { BatchKind } from '../../db/tables.ts';
-import { type BatchMember, decodeMembers } from './batch-members.ts';
+import type { BatchKind, IterableProjectType } from '../../db/tables.ts';
+import { type BatchMember, batchMembers } from './batch-members.ts';
 import { type Destination, unexpectedAnswer } from './destination.ts';
 import { type Subscriber, toIdentifier, toSubscriber } from './identity.ts';
 import type { ListUpdateResult } from './iterable/answers.ts';
@@ -20,6 +20,7 @@ export interface Delivery {
   db: Db;
   destination: Destination;
   reporter: RunReporter;
+  projectType: IterableProjectType;
   context: Omit<SettleContext, 'now'>;
   now: () => Date;
   listId: string;
@@ -43,7 +44,7 @@ export async function deliverBatches(delivery: Delivery, kind: BatchKind): Promi
       const batch = open[next++];
       if (!batch) return;
       try {
-        await deliverOne(delivery, kind, batch.number);
+        await deliverOne(delivery, kind, batch.id);
       } catch (error) {
         failed = true;
         throw error;
@@ -57,11 +58,11 @@ export async function deliverBatches(delivery: Delivery, kind: BatchKind): Promi
   if (failure) throw failure.reason;
 }
 
-async function deliverOne(delivery: Delivery, kind: BatchKind, number: number): Promise<void> {
+async function deliverOne(delivery: Delivery, kind: BatchKind, batchId: string): Promise<void> {
   const { db, reporter, listId } = delivery;
   reporter.halt.throwIfAborted();
-  const text = await markBatchSent(db, reporter.attempt, number);
-  if (text === undefined) {
+  const batch = await markBatchSent(db, reporter.attempt, batchId);
+  if (!batch) {
     await reporter.flush();
     throw new RunHandedOver('Another worker has taken the run up.');
   }
@@ -71,15 +72,15 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, number: number): 
         kind === 'ADD' ? client.subscribe(listId, subscribers) : client.unsubscribe(listId, subscribers),
       ),
     );
-  const { projectType } = delivery.context;
+  const { projectType } = delivery;
   const toSend = kind === 'ADD' ? toSubscriber : toIdentifier;
   const describe = (member: BatchMember) => toSend(projectType, member);
-  const answer = await sendBatch({ send, describe }, decodeMembers(text)).catch((error) => {
+  const answer = await sendBatch({ send, describe }, batchMembers(batch)).catch((error) => {
     throw unexpectedAnswer(error);
   });
   const context = { ...delivery.context, now: delivery.now() };
   if (kind === 'ADD') {
-    const settled = await settleAddition(db, context, number, answer);
+    const settled = await settleAddition(db, context, batch, answer);
     if (settled) reporter.add(settled.counts);
     if (settled?.refusedOnList) {
       reporter.notice(
@@ -87,7 +88,7 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, number: number): 
       );
     }
   } else {
-    const settled = await settleRemoval(db, context, number, answer);
+    const settled = await settleRemoval(db, context, batch, answer);
     if (settled) reporter.add(settled.counts);
     if (settled?.stayed) {
       reporter.notice('Iterable refused to remove some people; the next run tries again.');

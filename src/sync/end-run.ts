@@ -3,18 +3,23 @@ import type { Db } from '../../db/connect.ts';
 import { findCancelCause, finishRun, parkRun, type RunEnd } from '../../db/queries/active-run.ts';
 import { closeExportRun, setListCompared } from '../../db/queries/export-list.ts';
 import { setIntegrationAttention } from '../../db/queries/integration-state.ts';
-import { countListed, markUncertain, recordArrivals } from '../../db/queries/list-member.ts';
+import { countListBlocks, deleteSpentBlocks, MARKS } from '../../db/queries/list-block.ts';
 import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
 import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
-import { deleteBatches, listUnansweredBatches } from '../../db/queries/sync-batch.ts';
+import {
+  deletePlannedBatches,
+  listUnansweredBatches,
+  markBatchUnanswered,
+} from '../../db/queries/sync-batch.ts';
 import type { IntegrationRow, SyncRunRow } from '../../db/tables.ts';
-import { decodeMembers } from './batch-members.ts';
+import { changePlaces, liveBits } from './change-places.ts';
 import { isDatabaseError } from './database-error.ts';
 import type { SyncDeps } from './deps.ts';
+import type { Place } from './listed-people.ts';
+import { decodePlace } from './people-block.ts';
 import { queueRun } from './queue-run.ts';
 import { RunCancelled, RunFailure, RunHandedOver, type RunPostponed } from './run-outcome.ts';
 import type { RunReporter } from './run-reporter.ts';
-import { toArrival } from './settle-batch.ts';
 import { SourceError } from './sources/source.ts';
 
 interface EndingRun {
@@ -44,16 +49,17 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
       await setMixpanelAttention(trx, run.project_id, outcome.error.message);
     }
     if (outcome.status === 'FAILED' || outcome.status === 'CANCELLED') {
-      await recordUnanswered(trx, run, now, scope.integration.project_type ?? 'EMAIL');
+      await recordUnanswered(trx, run, now);
     }
-    await deleteBatches(trx, run.id);
+    await deletePlannedBatches(trx, run.id);
     // Connected anew meanwhile: what this run knows of the list may be of another Iterable project.
     const { integration } = await loadRunScope(trx, run.export_id);
     if (isOtherProject(integration, scope.integration)) await setListCompared(trx, run.export_id, null);
     // Counting a list of millions takes its time, and most runs change nothing.
     const isSizeKnown = reason === undefined && reporter.current.requests_sent === 0;
+    if (!isSizeKnown) await deleteSpentBlocks(trx, run.export_id);
     const { followUp } = await closeExportRun(trx, run.export_id, {
-      ...(isSizeKnown ? {} : { listSize: await countListed(trx, run.export_id) }),
+      ...(isSizeKnown ? {} : { listSize: (await countListBlocks(trx, run.export_id)).people }),
     });
     const finished = await finishRun(trx, reporter.attempt, {
       ...outcome,
@@ -139,26 +145,22 @@ function failed(code: NonNullable<RunEnd['error']>['code'], message: string, ret
 }
 
 /** What was sent and never answered may have been done or not: the next run asks for it again. */
-async function recordUnanswered(
-  db: Db,
-  run: SyncRunRow,
-  now: Date,
-  projectType: 'EMAIL' | 'USER_ID' | 'HYBRID',
-): Promise<void> {
-  for (const batch of await listUnansweredBatches(db, run.id)) {
-    const members = decodeMembers(batch.members);
-    if (batch.kind === 'REMOVE') {
-      await markUncertain(
-        db,
-        run.export_id,
-        members.map((member) => member.key),
-      );
-    } else {
-      await recordArrivals(
-        db,
-        { exportId: run.export_id, runId: run.id, at: now, uncertain: true },
-        members.filter((member) => !member.onList).map((member) => toArrival(projectType, member)),
-      );
+async function recordUnanswered(db: Db, run: SyncRunRow, now: Date): Promise<void> {
+  for (const { id, kind, size, places } of await listUnansweredBatches(db, run.id)) {
+    const known: Place[] = [];
+    const isKnown = new Set<number>();
+    for (let index = 0; index < size; index++) {
+      const place = decodePlace(places, index);
+      if (!place) continue;
+      known.push(place);
+      isKnown.add(index);
     }
+    const { live, liveCount } = liveBits(size, (index) => kind === 'REMOVE' || isKnown.has(index));
+    const marks = liveCount === 0 ? null : Buffer.alloc(size, MARKS.uncertain);
+    await markBatchUnanswered(db, id, { live, liveCount, marks, at: now });
+    await changePlaces(
+      db,
+      known.map((place) => ({ place, change: { set: MARKS.uncertain } })),
+    );
   }
 }

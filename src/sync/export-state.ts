@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { findActiveRun, requestCancel } from '../../db/queries/active-run.ts';
 import { setExportList } from '../../db/queries/export-list.ts';
 import { lockExport, updateExport } from '../../db/queries/export-state.ts';
-import { endAllStays } from '../../db/queries/list-member.ts';
+import { clearList } from '../../db/queries/list-block.ts';
 import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
 import type { ExportRow } from '../../db/tables.ts';
 import { CohortSyncError, InvalidStateError } from '../errors.ts';
@@ -68,7 +68,7 @@ async function stopIdle(deps: SyncDeps, scope: RunScope, action: ListAction): Pr
   if (await findActiveRun(deps.db, current.id)) return undefined;
   if (action === 'DELETE' && current.list_id !== null) {
     await deleteList(deps, scope, current);
-    await endAllStays(deps.db, current.id, deps.clock.now());
+    await clearList(deps.db, current.id);
     await setExportList(deps.db, current.id, { listId: null, createdAt: null, comparedAt: null });
   }
   if (action === 'EMPTY' && current.list_id !== null) {

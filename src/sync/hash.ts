@@ -1,8 +1,13 @@
 import { hash } from 'node:crypto';
 
-/** The first 128 bits of SHA-256, as 32 hex digits: two people never share one. */
+/** The first 128 bits of SHA-256 as 16 characters, a byte each: two people never share one. */
 export function hashKey(text: string): string {
-  return hash('sha256', text, 'hex').slice(0, 32);
+  return hash('sha256', text, 'binary').slice(0, 16);
+}
+
+/** A key as PostgreSQL's uuid takes it. */
+export function toHex(key: string): string {
+  return Buffer.from(key, 'latin1').toString('hex');
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { KeyRange } from '../../db/queries/list-member.ts';
+import type { KeyRange } from '../../db/queries/rejection.ts';
 
 /** The keys of one of several equal parts, by their first byte. */
 export function rangeOf(partition: number, partitions: number): KeyRange {
@@ -6,7 +6,7 @@ export function rangeOf(partition: number, partitions: number): KeyRange {
   return { from: edge(partition), to: partition + 1 === partitions ? null : edge(partition + 1) };
 }
 
-/** The part that a key of 32 hex digits is in. partitions is a power of two, at most 256. */
-export function partitionOf(key: string, partitions: number): number {
-  return Math.floor((Number.parseInt(key.slice(0, 2), 16) * partitions) / 256);
+/** The part that a key with this first byte is in. partitions is a power of two, at most 256. */
+export function partitionOf(firstByte: number, partitions: number): number {
+  return Math.floor((firstByte * partitions) / 256);
 }

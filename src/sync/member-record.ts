@@ -8,8 +8,8 @@ export interface MemberRecord {
   reason: RejectionReason | undefined;
   /** Of the distinct_id, to find repeated ones. */
   distinctIdFingerprint: number;
-  /** Of what would be written to the profile besides the identity; 0 for nothing. */
-  sentFingerprint: number;
+  /** Of all that is known of the person: as long as it is the same, nothing is to be done. */
+  fingerprint: number;
   /** Place in the source. */
   order: number;
   distinctId: string;
@@ -24,7 +24,7 @@ const LOCAL_REASONS: readonly (RejectionReason | undefined)[] = [
   'MISSING_USER_ID',
   'INVALID_USER_ID',
 ];
-/** 128 bits; a key is 32 hex digits wherever it is text. */
+/** 128 bits; in a string, a character is a byte. */
 export const KEY_BYTES = 16;
 const ABSENT = 0xffffffff;
 /** length, reason, three numbers, key, three lengths. */
@@ -42,9 +42,9 @@ export function maxRecordBytes(record: MemberRecord): number {
 export function writeRecord(buffer: Buffer, start: number, record: MemberRecord): number {
   buffer[start + 4] = LOCAL_REASONS.indexOf(record.reason);
   buffer.writeDoubleLE(record.distinctIdFingerprint, start + 5);
-  buffer.writeDoubleLE(record.sentFingerprint, start + 13);
+  buffer.writeDoubleLE(record.fingerprint, start + 13);
   buffer.writeDoubleLE(record.order, start + 21);
-  buffer.write(record.key, start + KEY_AT, KEY_BYTES, 'hex');
+  buffer.write(record.key, start + KEY_AT, KEY_BYTES, 'latin1');
   let end = start + HEADER_BYTES;
   const lengths = start + LENGTHS_AT;
   end = writeText(buffer, lengths, end, record.distinctId);
@@ -74,12 +74,12 @@ function writeText(buffer: Buffer, lengthAt: number, start: number, text: string
 
 /** Reads records where they lie: what is not asked for is not decoded. Offsets come from offsetsOf. */
 export const readRecord = {
-  key: (buffer: Buffer, at: number): string => buffer.toString('hex', at + KEY_AT, at + LENGTHS_AT),
+  key: (buffer: Buffer, at: number): string => buffer.toString('latin1', at + KEY_AT, at + LENGTHS_AT),
   /** Where the bytes of the key begin. */
   keyAt: (at: number): number => at + KEY_AT,
   reason: (buffer: Buffer, at: number): RejectionReason | undefined => LOCAL_REASONS[buffer[at + 4]!],
   distinctIdFingerprint: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 5),
-  sentFingerprint: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 13),
+  fingerprint: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 13),
   order: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 21),
   distinctId: (buffer: Buffer, at: number): string => readText(buffer, at, 0)!,
   email: (buffer: Buffer, at: number): string | undefined => readText(buffer, at, 1),

@@ -1,20 +1,15 @@
-import type { RejectionReason } from '../../db/tables.ts';
-import { compareByCodePoint, fingerprint } from './hash.ts';
-import { KEY_BYTES, readRecord } from './member-record.ts';
+import { MARKS } from '../../db/queries/list-block.ts';
+import { NOTES } from '../../db/queries/sync-batch.ts';
+import type { IterableProjectType, RejectionReason } from '../../db/tables.ts';
+import { compareByCodePoint, fingerprint, toHex } from './hash.ts';
+import type { ListedPeople, Place } from './listed-people.ts';
+import { readRecord } from './member-record.ts';
+import type { BlockPerson, Person } from './people-block.ts';
 import { compareKeys, sortByKey } from './sort-by-key.ts';
-
-/** Who is on the list within the range, packed: a million objects would cost more than the whole comparison. */
-export interface ListedPeople {
-  /** Keys in ascending order, 16 bytes each. */
-  keys: Buffer;
-  /** What was last written to the profile besides the identity, in the same order; undefined when it is 0 for all. */
-  sentFingerprints: number[] | undefined;
-  /** Keys of those whose answer from Iterable never came: they may or may not be there. */
-  uncertain: ReadonlySet<string>;
-}
 
 export interface OpenRejection {
   id: string;
+  /** 32 hex digits. */
   key: string;
   distinctId: string;
   reason: RejectionReason;
@@ -22,28 +17,21 @@ export interface OpenRejection {
   retryAt: Date | null;
 }
 
-export interface PlannedPerson {
+export interface PlannedRejection extends Person {
+  /** 32 hex digits. */
   key: string;
   distinctId: string;
-  email: string | null;
-  userId: string | null;
-}
-
-export interface PlannedAddition extends PlannedPerson {
-  /** On the list already; only the profile's userId is to be written. */
-  onList: boolean;
-}
-
-export interface PlannedRejection extends PlannedPerson {
   reason: RejectionReason;
   fingerprint: number;
 }
 
 export interface PartitionPlan {
-  /** In ascending order of their keys: the database takes them in twice as fast. */
-  additions: PlannedAddition[];
-  /** Keys of those who are (or may be) on the list and do not qualify. */
-  leavers: string[];
+  /** In ascending order of their keys. */
+  additions: BlockPerson[];
+  /** On the list as they should be, but known by something else: nothing is to be sent. */
+  restated: BlockPerson[];
+  /** Places of people who turned out not to be on the list, and are not to be put there. */
+  vacated: Place[];
   unchanged: number;
   /** Rejected as before: nothing is to be written. */
   stillRejected: number;
@@ -52,77 +40,97 @@ export interface PartitionPlan {
 }
 
 export interface PartitionInput {
+  projectType: IterableProjectType;
   buffer: Buffer;
   offsets: number[];
   listed: ListedPeople;
+  /** What is known of people on the list whom planPartition asks about: those that listMet names. */
+  personOf: (number: number) => Person;
   rejections: OpenRejection[];
   now: Date;
 }
 
+/** Numbers in the list of the people whom these records speak of. */
+export function listMet(input: Pick<PartitionInput, 'buffer' | 'offsets' | 'listed'>): number[] {
+  const { buffer, offsets, listed } = input;
+  if (listed.count === 0) return [];
+  const met: number[] = [];
+  for (const at of offsets) {
+    if (readRecord.reason(buffer, at) !== undefined) continue;
+    const number = listed.find(buffer, readRecord.keyAt(at));
+    if (number >= 0) met.push(number);
+  }
+  return met;
+}
+
 /**
- * Compares everybody of one range of keys with what is known of the list. Pure. Of several members with one
- * identity the first in the order of distinct_ids counts.
+ * Decides about everybody of one range of keys whose row did not simply match the list. Notes in listed who qualifies,
+ * and changes nothing else. Of several members with one identity the first in the order of distinct_ids counts.
  */
 export function planPartition(input: PartitionInput): PartitionPlan {
-  const { buffer, listed } = input;
+  const { buffer, listed, projectType } = input;
   const rejections = indexRejections(input.rejections);
   const plan: PartitionPlan = {
     additions: [],
-    leavers: [],
+    restated: [],
+    vacated: [],
     unchanged: 0,
     stillRejected: 0,
     newRejections: [],
     closedRejections: [],
   };
-  const person = (at: number): PlannedPerson => ({
-    key: readRecord.key(buffer, at),
+  const personAt = (at: number) => ({
     distinctId: readRecord.distinctId(buffer, at),
     email: readRecord.email(buffer, at) ?? null,
     userId: readRecord.userId(buffer, at) ?? null,
   });
 
-  function reject(at: number, reason: RejectionReason) {
-    const rejected = person(at);
+  function reject(key: string, person: Person, reason: RejectionReason) {
+    const distinctId = person.distinctId ?? '';
+    const rejected = { ...person, key: toHex(key), distinctId };
     const mark = rejectionFingerprint(rejected);
-    const open = rejections.take(rejected.key, rejected.distinctId, reason, mark);
-    if (open) plan.stillRejected++;
+    if (rejections.take(rejected.key, distinctId, reason, mark)) plan.stillRejected++;
     else plan.newRejections.push({ ...rejected, reason, fingerprint: mark });
   }
 
-  function qualify(at: number, known: number | undefined) {
+  function qualify(at: number, number: number) {
     const key = readRecord.key(buffer, at);
-    const isUncertain = known !== undefined && listed.uncertain.has(key);
-    if (known !== undefined && !isUncertain) {
-      plan.additions.push({ ...person(at), onList: true });
+    const person = personAt(at);
+    const marks = number < 0 ? 0 : listed.marksOf(number);
+    const place = number < 0 ? undefined : listed.placeOf(number);
+    const described = { ...person, key, fingerprint: readRecord.fingerprint(buffer, at), place };
+    if (number >= 0) listed.see(number);
+    if (number >= 0 && (marks & (MARKS.uncertain | MARKS.missing)) === 0) {
+      const before = input.personOf(number);
+      const isWritten = projectType === 'EMAIL' && person.userId !== null && person.userId !== before.userId;
+      if (isWritten) plan.additions.push({ ...described, note: NOTES.resent });
+      else {
+        plan.restated.push({ ...described, note: 0 });
+        plan.unchanged++;
+      }
       return;
     }
-    const refused = rejections.refusalOf(key);
-    const candidate = person(at);
-    if (refused && !isUncertain && isStillRefused(refused, candidate, input.now)) {
+    const isUncertain = (marks & MARKS.uncertain) !== 0;
+    const refused = rejections.refusalOf(toHex(key));
+    if (refused && !isUncertain && isStillRefused(refused, person, input.now)) {
       rejections.keep(refused);
       plan.stillRejected++;
+      if (place) plan.vacated.push(place);
       return;
     }
     // A refusal that is tried again stays open until Iterable has answered.
-    if (refused && refused.fingerprint === rejectionFingerprint(candidate)) rejections.keep(refused);
-    plan.additions.push({ ...candidate, onList: false });
+    if (refused && refused.fingerprint === rejectionFingerprint(person)) rejections.keep(refused);
+    const note = (marks & MARKS.missing) !== 0 ? NOTES.drift : 0;
+    plan.additions.push({ ...described, note });
   }
 
-  /** The usual case, told without making a string of anything. */
-  function isUnchanged(at: number, known: number): boolean {
-    if ((listed.sentFingerprints?.[known] ?? 0) !== readRecord.sentFingerprint(buffer, at)) return false;
-    return listed.uncertain.size === 0 || !listed.uncertain.has(readRecord.key(buffer, at));
-  }
-
-  // Both sides are in the order of their keys, so one walk along them finds who is on both.
   const offsets = sortByKey(buffer, input.offsets);
-  const listedCount = listed.keys.length / KEY_BYTES;
-  let listedIndex = 0;
   for (let index = 0; index < offsets.length; ) {
     let at = offsets[index++]!;
+    const key = readRecord.key(buffer, at);
     const reason = readRecord.reason(buffer, at);
     if (reason !== undefined) {
-      reject(at, reason);
+      reject(key, personAt(at), reason);
       continue;
     }
     const keyAt = readRecord.keyAt(at);
@@ -132,26 +140,25 @@ export function planPartition(input: PartitionInput): PartitionPlan {
       index++;
       const isFirst =
         compareByCodePoint(readRecord.distinctId(buffer, other), readRecord.distinctId(buffer, at)) < 0;
-      reject(isFirst ? at : other, 'DUPLICATE_IDENTITY');
+      reject(key, personAt(isFirst ? at : other), 'DUPLICATE_IDENTITY');
       if (isFirst) at = other;
     }
-    let order = 1;
-    while (listedIndex < listedCount) {
-      order = compareKeys(listed.keys, listedIndex * KEY_BYTES, buffer, keyAt);
-      if (order >= 0) break;
-      plan.leavers.push(keyOf(listed, listedIndex++));
+    const number = listed.find(buffer, keyAt);
+    if (number < 0 || !listed.isSeen(number)) {
+      qualify(at, number);
+      continue;
     }
-    const known = order === 0 ? listedIndex++ : undefined;
-    if (known !== undefined && isUnchanged(at, known)) plan.unchanged++;
-    else qualify(at, known);
+    // Somebody with the same identity matched the list, and was counted.
+    const matched = input.personOf(number);
+    const isFirst = compareByCodePoint(readRecord.distinctId(buffer, at), matched.distinctId ?? '') < 0;
+    reject(key, isFirst ? matched : personAt(at), 'DUPLICATE_IDENTITY');
+    if (isFirst) {
+      plan.unchanged--;
+      qualify(at, number);
+    }
   }
-  while (listedIndex < listedCount) plan.leavers.push(keyOf(listed, listedIndex++));
   plan.closedRejections = rejections.rest();
   return plan;
-}
-
-function keyOf(listed: ListedPeople, index: number): string {
-  return listed.keys.toString('hex', index * KEY_BYTES, (index + 1) * KEY_BYTES);
 }
 
 /** Changes when what is known of the person changes. */
@@ -159,7 +166,7 @@ export function rejectionFingerprint(person: { email: string | null; userId: str
   return fingerprint(`${person.email ?? ''}\n${person.userId ?? ''}`);
 }
 
-function isStillRefused(refusal: OpenRejection, person: PlannedPerson, now: Date): boolean {
+function isStillRefused(refusal: OpenRejection, person: Person, now: Date): boolean {
   if (refusal.fingerprint !== rejectionFingerprint(person)) return false;
   return refusal.retryAt === null || refusal.retryAt > now;
 }

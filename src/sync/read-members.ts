@@ -1,5 +1,7 @@
 import { type CollectedMembers, createMemberCollector, type MemberCollector } from './collect-members.ts';
 import type { IdentityRules } from './identity.ts';
+import type { ListedPeople } from './listed-people.ts';
+import type { ReadDistinctIds } from './repeated-members.ts';
 import { SessionLostError } from './sources/mixpanel/errors.ts';
 import { type MemberPage, type MemberSource, SourceError } from './sources/source.ts';
 
@@ -9,6 +11,8 @@ const MAX_READS = 2;
 export interface ReadOptions {
   source: MemberSource;
   rules: IdentityRules;
+  /** Loads whom the members are compared with, anew for each read: it notes who has been seen. */
+  loadListed: () => Promise<{ listed: ListedPeople; readDistinctIds: ReadDistinctIds }>;
   /** As last reported; the source's own total goes before it. */
   expectedPeople: number;
   signal: AbortSignal;
@@ -22,15 +26,18 @@ export interface ReadOptions {
  * Everybody in the cohort, or nothing: a read that breaks off, comes up short of the source's own total or loses its
  * session twice throws SourceError. The caller closes what it gets.
  */
-export async function readMembers(options: ReadOptions): Promise<CollectedMembers> {
+export async function readMembers(
+  options: ReadOptions,
+): Promise<{ members: CollectedMembers; listed: ListedPeople }> {
   let shortfall = 'Mixpanel lost the session of the query';
   for (let read = 1; read <= MAX_READS; read++) {
     await options.beforeRead();
-    const reading = createReading(options);
+    const { listed, readDistinctIds } = await options.loadListed();
+    const reading = createReading(options, listed);
     try {
       const { total } = await options.source.read(reading.addPage, options.signal);
-      const members = await reading.collector().finish();
-      if (total === null || members.unique >= total) return members;
+      const members = await reading.collector().finish(readDistinctIds);
+      if (total === null || members.unique >= total) return { members, listed };
       shortfall = `the source says that the cohort has ${total} people and gave ${members.unique}`;
     } catch (error) {
       if (!(error instanceof SessionLostError)) {
@@ -47,11 +54,11 @@ export async function readMembers(options: ReadOptions): Promise<CollectedMember
 }
 
 /** The collector is made when the first page tells how many people there are: that decides how they are cut up. */
-function createReading({ rules, expectedPeople, onProgress }: ReadOptions) {
+function createReading({ rules, expectedPeople, onProgress }: ReadOptions, listed: ListedPeople) {
   let collector: MemberCollector | undefined;
   let people = expectedPeople;
   const made = () => {
-    collector ??= createMemberCollector(rules, people);
+    collector ??= createMemberCollector(rules, people, listed);
     return collector;
   };
   return {

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Db } from '../../db/connect.ts';
 import { lockPlan, takeUpRun } from '../../db/queries/active-run.ts';
 import { isListTaken, setExportList } from '../../db/queries/export-list.ts';
-import { endAllStays } from '../../db/queries/list-member.ts';
+import { clearList, countListBlocks } from '../../db/queries/list-block.ts';
 import { clearMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
 import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
 import { sumSettledBatches } from '../../db/queries/sync-batch.ts';
@@ -14,11 +14,14 @@ import type { SyncDeps } from './deps.ts';
 import { createDestination, type Destination } from './destination.ts';
 import { ensureList, isListThere } from './destination-list.ts';
 import { endOrBreakOff, endRun, postponeRun } from './end-run.ts';
+import { foldBlocks } from './fold-blocks.ts';
 import { type IdentityRules, idMergeOf, missingIdentityMessage } from './identity.ts';
 import { createIterableClient } from './iterable/client.ts';
+import { type ListedPeople, loadListedPeople, NOBODY_LISTED, partsFor } from './listed-people.ts';
 import { openMemberSource } from './open-member-source.ts';
 import { planRun } from './plan-run.ts';
 import { readMembers } from './read-members.ts';
+import { readPeople } from './read-people.ts';
 import { RunCancelled, RunFailure, RunHandedOver, RunPostponed } from './run-outcome.ts';
 import { createRunReporter, type RunReporter } from './run-reporter.ts';
 
@@ -100,30 +103,36 @@ async function execute(execution: RunExecution): Promise<void> {
   await deliver(execution);
   reporter.set({ phase: 'FINISHING', progress: PROGRESS.finishing });
   await reporter.flush();
+  await execution.deps.db.transaction().execute(async (trx) => {
+    await requireAttempt(execution, trx);
+    await foldBlocks(trx, run.export_id);
+  });
 }
 
 /** Everything before the first change in Iterable: afterwards the journal holds what is to be sent. */
 async function prepare(execution: RunExecution): Promise<void> {
   const { run, scope, destination } = execution;
-  const members = run.purpose === 'EMPTY' ? undefined : await read(execution);
-  try {
-    const isListKnown = await checkList(execution);
-    await plan(execution, members);
-    // Only now is a request worth it: an unchanged cohort sends nothing.
-    if (
-      !isListKnown &&
-      (await hasWork(execution)) &&
-      !(await isListThere(destination, { listId: scope.export.list_id! }))
-    ) {
+  for (let isListKnown = false; ; ) {
+    const source = run.purpose === 'EMPTY' ? undefined : await read(execution, isListKnown);
+    try {
+      isListKnown = isListKnown || (await checkList(execution));
+      await plan(execution, source);
+      // Only now is a request worth it: an unchanged cohort sends nothing.
+      const isListGone =
+        !isListKnown &&
+        (await hasWork(execution)) &&
+        !(await isListThere(destination, { listId: scope.export.list_id! }));
+      if (!isListGone) break;
+      // Who matched the old list was not kept, so everybody is read again.
       await replaceList(execution);
-      await plan(execution, members);
+      isListKnown = true;
+    } finally {
+      await source?.members.close();
     }
-    // Not before: a worker that takes the run up here must look for the list again.
-    execution.reporter.set({ planned_at: execution.deps.clock.now() });
-    await execution.reporter.flush();
-  } finally {
-    await members?.close();
   }
+  // Not before: a worker that takes the run up here must look for the list again.
+  execution.reporter.set({ planned_at: execution.deps.clock.now() });
+  await execution.reporter.flush();
 }
 
 /** Sees to it that there is a list, and once in a while that it holds whom we think. True when Iterable was asked. */
@@ -174,7 +183,7 @@ async function replaceList(execution: RunExecution): Promise<void> {
   const { deps, run, scope, reporter } = execution;
   await deps.db.transaction().execute(async (trx) => {
     await requireAttempt(execution, trx);
-    await endAllStays(trx, scope.export.id, deps.clock.now());
+    await clearList(trx, scope.export.id);
     await setExportList(trx, scope.export.id, { listId: null, createdAt: null, comparedAt: null });
   });
   scope.export.list_id = null;
@@ -183,17 +192,26 @@ async function replaceList(execution: RunExecution): Promise<void> {
   reporter.notice('The list was no longer there in Iterable; it was made anew and everybody is added again.');
 }
 
-async function read({ deps, run, scope, reporter }: RunExecution): Promise<CollectedMembers> {
+interface ReadSource {
+  members: CollectedMembers;
+  /** Whom they were compared with while they came in; undefined: what we know of the list was not to be relied on yet. */
+  listed: ListedPeople | undefined;
+}
+
+async function read(execution: RunExecution, isListKnown: boolean): Promise<ReadSource> {
+  const { deps, run, scope, reporter } = execution;
   const { cohort, integration, mixpanel } = scope;
   const rules: IdentityRules = {
     projectType: integration.project_type!,
     idMerge: idMergeOf(cohort.source, mixpanel?.id_merge),
     userIdFallback: integration.user_id_fallback!,
   };
+  const isReliable = isListKnown || (scope.export.list_id !== null && !isComparisonDue(execution));
   const { source, beforeRead, expectedPeople } = openMemberSource(deps, scope);
-  const members = await readMembers({
+  const { members, listed } = await readMembers({
     source,
     rules,
+    loadListed: () => loadReliable(deps.db, run.export_id, isReliable),
     expectedPeople,
     signal: reporter.halt,
     beforeRead: async () => {
@@ -209,7 +227,18 @@ async function read({ deps, run, scope, reporter }: RunExecution): Promise<Colle
       retryable: run.trigger === 'SCHEDULED',
     });
   }
-  return members;
+  return { members, listed: isReliable ? listed : undefined };
+}
+
+async function loadReliable(db: Db, exportId: number, isReliable: boolean) {
+  if (!isReliable) return { listed: NOBODY_LISTED, readDistinctIds: async () => new Map<number, null>() };
+  const { people } = await countListBlocks(db, exportId);
+  const listed = await loadListedPeople(db, exportId, { index: 0, parts: partsFor(people) });
+  const readDistinctIds = async (numbers: number[]) => {
+    const known = await readPeople(db, listed, numbers);
+    return new Map([...known].map(([number, person]) => [number, person.distinctId]));
+  };
+  return { listed, readDistinctIds };
 }
 
 /** Within a transaction: nobody else decides what the run does, and a worker given up for dead is told so. */
@@ -220,8 +249,8 @@ async function requireAttempt({ reporter }: Pick<RunExecution, 'reporter'>, trx:
 
 /** Writes the plan, with the numbers that follow from it, in one transaction. */
 async function plan(
-  { deps, run, reporter }: RunExecution,
-  members: CollectedMembers | undefined,
+  { deps, run, scope, reporter }: RunExecution,
+  source: ReadSource | undefined,
 ): Promise<void> {
   reporter.set({ phase: 'PLANNING', progress: PROGRESS.reading });
   await reporter.flush();
@@ -231,7 +260,9 @@ async function plan(
     return await planRun(trx, {
       runId: run.id,
       exportId: run.export_id,
-      members,
+      projectType: scope.integration.project_type!,
+      members: source?.members,
+      listed: source?.listed,
       batchSize: deps.env.iterable.batchSize,
       now,
       onProgress: (share) =>
@@ -276,10 +307,10 @@ async function deliver(execution: RunExecution): Promise<void> {
         db: deps.db,
         destination,
         reporter,
+        projectType: scope.integration.project_type!,
         context: {
           runId: run.id,
           exportId: run.export_id,
-          projectType: scope.integration.project_type!,
           rejectedRetryIntervalMs: deps.env.rejectedRetryIntervalMs,
         },
         now: () => deps.clock.now(),

@@ -1,28 +1,30 @@
+import { makeBits } from '../../db/bits.ts';
 import type { Db } from '../../db/connect.ts';
-import {
-  deleteUncertain,
-  endStays,
-  recordArrivals,
-  recordDepartures,
-  recordNewcomers,
-} from '../../db/queries/list-member.ts';
 import {
   closeRefusals,
   hasOpenRejections,
   insertRejections,
   renewRefusals,
 } from '../../db/queries/rejection.ts';
-import { type BatchCounts, commitWithoutWaiting, markBatchSettled } from '../../db/queries/sync-batch.ts';
-import type { IterableProjectType, RejectionReason } from '../../db/tables.ts';
+import {
+  type BatchCounts,
+  commitWithoutWaiting,
+  loadBatchKeys,
+  markBatchSettled,
+  type SentBatch,
+} from '../../db/queries/sync-batch.ts';
+import type { RejectionReason } from '../../db/tables.ts';
 import type { BatchMember } from './batch-members.ts';
-import { sentFingerprintOf } from './collect-members.ts';
+import { changePlaces, liveBits } from './change-places.ts';
+import type { Place } from './listed-people.ts';
+import { KEY_BYTES } from './member-record.ts';
+import { decodePlace } from './people-block.ts';
 import { rejectionFingerprint } from './plan-partition.ts';
 import type { BatchAnswer } from './send-batch.ts';
 
 export interface SettleContext {
   runId: string;
   exportId: number;
-  projectType: IterableProjectType;
   now: Date;
   rejectedRetryIntervalMs: number;
 }
@@ -49,87 +51,98 @@ const GONE_ANYWAY: ReadonlySet<RejectionReason> = new Set([
 export async function settleAddition(
   db: Db,
   context: SettleContext,
-  number: number,
+  batch: SentBatch,
   answer: BatchAnswer,
 ): Promise<{ counts: BatchCounts; refusedOnList: number } | undefined> {
   const { runId, exportId, now } = context;
-  const isRefused = ({ member, reason }: BatchAnswer['refused'][number]) =>
-    !member.onList || LOST.has(reason);
-  const refused = answer.refused.filter(isRefused);
-  const lost = refused.filter(({ member }) => member.onList).map(({ member }) => member.key);
-  const kept = answer.refused.filter((refusal) => !isRefused(refusal)).map(({ member }) => member);
-  const arrivals = [...answer.accepted, ...kept];
-  const known = arrivals.filter((member) => member.onList);
-  const newcomers = arrivals.filter((member) => !member.onList);
+  const refused = answer.refused.filter(({ member, reason }) => !member.onList || LOST.has(reason));
+  const isRefused = indicesOf(refused.map(({ member }) => member));
+  const resent = [...answer.accepted, ...answer.refused.map(({ member }) => member)].filter(
+    (member) => member.onList && !isRefused.has(member.index),
+  ).length;
   const counts = {
     ...NO_COUNTS,
-    added: newcomers.length,
-    unchanged: known.length,
+    added: batch.size - refused.length - resent,
+    unchanged: resent,
     rejected: refused.length,
   };
-  const run = { exportId, runId, at: now, uncertain: false };
-  const toArrivals = (members: BatchMember[]) =>
-    members.map((member) => toArrival(context.projectType, member));
-
-  const settle = (areNewcomersNew: boolean) =>
-    db.transaction().execute(async (trx) => {
-      await commitWithoutWaiting(trx);
-      if (!(await markBatchSettled(trx, runId, number, counts))) return false;
-      if (!areNewcomersNew) await recordArrivals(trx, run, toArrivals(newcomers));
-      else if (!(await recordNewcomers(trx, run, toArrivals(newcomers)))) throw new KnownAfterAll();
-      await recordArrivals(trx, run, toArrivals(known));
-      // Most cohorts have nobody refused, and then there is nothing to be looked for.
-      if (await hasOpenRejections(trx, exportId)) {
-        const accepted = answer.accepted.map((member) => member.key);
-        await closeRefusals(trx, exportId, runId, accepted);
-      }
-      await recordRefusals(trx, context, refused);
-      await endStays(trx, exportId, lost, now);
-      const refusedKeys = refused.map(({ member }) => member.key);
-      await deleteUncertain(trx, exportId, refusedKeys);
-      return true;
-    });
-  const settled = await settle(true).catch((error) => {
-    if (error instanceof KnownAfterAll) return settle(false);
-    throw error;
+  const bits = {
+    ...liveBits(batch.size, (index) => isRefused.has(index)),
+    refused: makeBits(batch.size, (index) => isRefused.has(index)),
+  };
+  const settled = await db.transaction().execute(async (trx) => {
+    await commitWithoutWaiting(trx);
+    if (!(await markBatchSettled(trx, batch.id, { counts, bits, at: now }))) return false;
+    // Whoever had a place has it here now, or has lost it.
+    await leavePlaces(
+      trx,
+      placesOf(batch, () => true),
+    );
+    // Most cohorts have nobody refused, and then there is nothing to be looked for.
+    if (refused.length > 0 || (await hasOpenRejections(trx, exportId))) {
+      const keys = await loadBatchKeys(trx, batch.id);
+      const keyOf = (member: BatchMember) =>
+        keys.toString('hex', member.index * KEY_BYTES, (member.index + 1) * KEY_BYTES);
+      await closeRefusals(trx, exportId, runId, answer.accepted.map(keyOf));
+      await recordRefusals(
+        trx,
+        context,
+        refused.map((refusal) => ({ ...refusal, key: keyOf(refusal.member) })),
+      );
+    }
+    return true;
   });
-  return settled ? { counts, refusedOnList: kept.length } : undefined;
+  return settled ? { counts, refusedOnList: answer.refused.length - refused.length } : undefined;
 }
-
-/** Somebody to be added is on the list, uncertainly, or since a worker that had been given up for dead wrote it down. */
-class KnownAfterAll extends Error {}
 
 /** The same for a removal. stayed: people whom Iterable refused to remove; the next run tries again. */
 export async function settleRemoval(
   db: Db,
   context: SettleContext,
-  number: number,
+  batch: SentBatch,
   answer: BatchAnswer,
 ): Promise<{ counts: BatchCounts; stayed: number } | undefined> {
-  const gone = answer.refused.filter(({ reason }) => GONE_ANYWAY.has(reason)).map(({ member }) => member);
-  const removed = [...answer.accepted, ...gone].map((member) => member.key);
-  const counts = { ...NO_COUNTS, removed: removed.length };
+  const stayed = indicesOf(
+    answer.refused.filter(({ reason }) => !GONE_ANYWAY.has(reason)).map(({ member }) => member),
+  );
+  const counts = { ...NO_COUNTS, removed: batch.size - stayed.size };
+  const bits = { live: null, liveCount: 0, refused: makeBits(batch.size, (index) => stayed.has(index)) };
   const settled = await db.transaction().execute(async (trx) => {
     await commitWithoutWaiting(trx);
-    if (!(await markBatchSettled(trx, context.runId, number, counts))) return false;
-    await recordDepartures(
+    if (!(await markBatchSettled(trx, batch.id, { counts, bits, at: context.now }))) return false;
+    await leavePlaces(
       trx,
-      { exportId: context.exportId, runId: context.runId, at: context.now },
-      removed,
+      placesOf(batch, (index) => !stayed.has(index)),
     );
     return true;
   });
-  return settled ? { counts, stayed: answer.refused.length - gone.length } : undefined;
+  return settled ? { counts, stayed: stayed.size } : undefined;
 }
 
-export function toArrival(projectType: IterableProjectType, member: BatchMember) {
-  return { ...member, sentFingerprint: sentFingerprintOf(projectType, member.userId) };
+function indicesOf(members: BatchMember[]): Set<number> {
+  return new Set(members.map((member) => member.index));
+}
+
+function placesOf(batch: Pick<SentBatch, 'size' | 'places'>, isWanted: (index: number) => boolean): Place[] {
+  const places: Place[] = [];
+  for (let index = 0; batch.places && index < batch.size; index++) {
+    const place = isWanted(index) ? decodePlace(batch.places, index) : undefined;
+    if (place) places.push(place);
+  }
+  return places;
+}
+
+async function leavePlaces(db: Db, places: Place[]): Promise<void> {
+  await changePlaces(
+    db,
+    places.map((place) => ({ place, change: 'leave' })),
+  );
 }
 
 async function recordRefusals(
   db: Db,
   context: SettleContext,
-  refused: BatchAnswer['refused'],
+  refused: (BatchAnswer['refused'][number] & { key: string })[],
 ): Promise<void> {
   if (refused.length === 0) return;
   const { runId, exportId, now } = context;
@@ -138,21 +151,23 @@ async function recordRefusals(
   const renewed = await renewRefusals(
     db,
     exportId,
-    refused.map(({ member, reason }) => ({ key: member.key, reason, retryAt: retryAt(reason) })),
+    refused.map(({ key, reason }) => ({ key, reason, retryAt: retryAt(reason) })),
   );
-  const fresh = refused.filter(({ member }) => !renewed.has(member.key));
+  const fresh = refused.filter(({ key }) => !renewed.has(key));
   await closeRefusals(
     db,
     exportId,
     runId,
-    fresh.map(({ member }) => member.key),
+    fresh.map(({ key }) => key),
   );
   await insertRejections(
     db,
     { exportId, runId, at: now },
-    fresh.map(({ member, reason }) => ({
-      ...member,
+    fresh.map(({ member, key, reason }) => ({
+      key,
       distinctId: member.distinctId ?? '',
+      email: member.email,
+      userId: member.userId,
       reason,
       fingerprint: rejectionFingerprint(member),
       retryAt: retryAt(reason),
