@@ -509,6 +509,14 @@ describe('somebody who comes more than once counts once, as they came first', ()
     expect(run.error?.message).toContain('has 4 people and gave 3, 2 times');
     expect(onList).toEqual(['b@example.com']);
   });
+
+  test('and when nobody has an identity as they came first, the list is not emptied', async () => {
+    const rows = [{ distinctId: 'a' }, { distinctId: 'b' }, { distinctId: 'c' }, as('late')];
+    await using world = await start(rows, [as('first')]);
+    const { run, onList } = await world.run();
+    expect(run).toMatchObject({ status: 'FAILED', error: { code: 'NO_MEMBER_HAS_IDENTITY' } });
+    expect(onList).toEqual(['first@example.com']);
+  });
 });
 
 test('a cohort that was deleted in Mixpanel fails the run, its list stays, and goes on once the cohort is back', async () => {

@@ -82,7 +82,7 @@ export function createMemberCollector(rules: IdentityRules, expectedPeople: numb
       return {
         partitions,
         unique: received - repeated.size,
-        withIdentity,
+        withIdentity: repeated.size === 0 ? withIdentity : await countWithIdentity(records, repeated),
         async read(partition) {
           const buffer = await records.read(partition);
           const offsets = offsetsOf(buffer);
@@ -161,4 +161,16 @@ async function findRepeatedOrders(records: Spill, candidates: Set<number>): Prom
     }
   }
   return repeated;
+}
+
+/** Without the records that do not count: somebody who came twice may have an identity only the second time. */
+async function countWithIdentity(records: Spill, repeated: Set<number>): Promise<number> {
+  let count = 0;
+  for (let partition = 0; partition < records.partitions; partition++) {
+    const buffer = await records.read(partition);
+    for (const at of offsetsOf(buffer)) {
+      if (readRecord.reason(buffer, at) === undefined && !repeated.has(readRecord.order(buffer, at))) count++;
+    }
+  }
+  return count;
 }
