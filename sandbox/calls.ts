@@ -22,15 +22,17 @@ export interface CallLog {
   complain(text: string): void;
   /** Resolves when the log holds what is waited for. */
   until(isThere: (calls: readonly Call[]) => boolean): Promise<void>;
+  /** Forgets the calls. Complaints stay. */
   clear(): void;
 }
 
 /** Older calls are forgotten, so that a sandbox can run for days. */
 const MAX_CALLS = 100_000;
+const MAX_COMPLAINTS = 1_000;
 
 export function createCallLog(): CallLog {
   let calls: Call[] = [];
-  let complaints: string[] = [];
+  const complaints: string[] = [];
   let waiting: { isThere: (calls: readonly Call[]) => boolean; resolve: () => void }[] = [];
   return {
     get all() {
@@ -49,7 +51,9 @@ export function createCallLog(): CallLog {
         return false;
       });
     },
-    complain: (text) => void complaints.push(text),
+    complain(text) {
+      if (complaints.length < MAX_COMPLAINTS) complaints.push(text);
+    },
     until: (isThere) =>
       new Promise((resolve) => {
         if (isThere(calls)) resolve();
@@ -57,7 +61,6 @@ export function createCallLog(): CallLog {
       }),
     clear() {
       calls = [];
-      complaints = [];
     },
   };
 }

@@ -32,9 +32,9 @@ test('once a day the real list is read, and what others changed is repaired', as
   });
   expect(app.iterable.membersOf(cohort.listName)).toEqual(everybody);
   const ledger = await app.readLedger(run.id);
-  expect(ledger.map((member) => [member.email, member.outcome])).toEqual([
-    ['p0@example.com', 'ADDED'],
-    ['stranger@example.com', 'REMOVED'],
+  expect(ledger.map((member) => [member.email, member.outcome, member.detail])).toEqual([
+    ['p0@example.com', 'ADDED', 'Drift: they had gone from the list without a run, and were added again.'],
+    ['stranger@example.com', 'REMOVED', 'Drift: they had been put on the list without a run.'],
   ]);
 });
 

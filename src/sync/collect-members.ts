@@ -103,7 +103,7 @@ export function createMemberCollector(
       return {
         partitions,
         unique: received - repeats.count,
-        withIdentity,
+        withIdentity: withIdentity - repeats.withIdentity,
         matched: matched - repeats.listed.size,
         async read(partition) {
           const buffer = await records.read(partition);

@@ -114,10 +114,17 @@ export function unexpectedAnswer(error: unknown): unknown {
     );
   }
   if (error instanceof IterableError) {
-    return new RunFailure('DESTINATION_UNAVAILABLE', `Iterable refused a request: ${error.message}`, {
-      retryable: false,
-      cause: error,
-    });
+    return new RunFailure(
+      'DESTINATION_UNAVAILABLE',
+      `Iterable refused a request: ${error.message} ${adviceOn(error)}`,
+      { retryable: false, cause: error },
+    );
   }
   return error;
+}
+
+function adviceOn({ status }: IterableError): string {
+  return status === 404
+    ? 'Check the data center of the connection (an operator: also ITERABLE_BASE_URL_US and _EU), then use runExport.'
+    : "Use runExport to try again; if it is refused again, show this answer to Iterable's support.";
 }

@@ -7,6 +7,8 @@ export type ReadDistinctIds = (numbers: number[]) => Promise<Map<number, string 
 /** Rows of people who had come before: only the first row of a distinct_id counts. */
 export interface Repeats {
   count: number;
+  /** How many of them have an identity: somebody who comes twice may have one only the second time. */
+  withIdentity: number;
   /** Places in the source of records that do not count. */
   orders: Set<number>;
   /** Numbers of people on the list whose row, though it matched, does not count. */
@@ -17,6 +19,7 @@ interface Row {
   order: number;
   /** Number in the list, -1 for somebody who has a record. */
   number: number;
+  hasIdentity: boolean;
 }
 
 /**
@@ -28,7 +31,7 @@ export async function findRepeats(
   marks: Spill,
   readDistinctIds: ReadDistinctIds,
 ): Promise<Repeats> {
-  const repeats: Repeats = { count: 0, orders: new Set(), listed: new Set() };
+  const repeats: Repeats = { count: 0, withIdentity: 0, orders: new Set(), listed: new Set() };
   const candidates = await findCandidates(marks);
   if (candidates.size === 0) return repeats;
   const rowsByDistinctId = new Map<string, Row[]>();
@@ -44,13 +47,18 @@ export async function findRepeats(
     const buffer = await records.read(partition);
     for (const at of offsetsOf(buffer)) {
       if (!candidates.has(readRecord.distinctIdFingerprint(buffer, at))) continue;
-      add(readRecord.distinctId(buffer, at), { order: readRecord.order(buffer, at), number: -1 });
+      add(readRecord.distinctId(buffer, at), {
+        order: readRecord.order(buffer, at),
+        number: -1,
+        hasIdentity: readRecord.reason(buffer, at) === undefined,
+      });
     }
   }
   for (const rows of rowsByDistinctId.values()) {
     rows.sort((left, right) => left.order - right.order);
     for (const row of rows.slice(1)) {
       repeats.count++;
+      if (row.hasIdentity) repeats.withIdentity++;
       if (row.number < 0) repeats.orders.add(row.order);
       else repeats.listed.add(row.number);
     }
@@ -76,7 +84,11 @@ async function findCandidates(marks: Spill): Promise<Map<number, Row[]>> {
     for (let at = 0; at < bytes.length; at += 24) {
       const number = bytes.readDoubleLE(at + 8);
       if (number < 0) continue;
-      candidates.get(bytes.readDoubleLE(at))?.push({ order: bytes.readDoubleLE(at + 16), number });
+      candidates.get(bytes.readDoubleLE(at))?.push({
+        order: bytes.readDoubleLE(at + 16),
+        number,
+        hasIdentity: true,
+      });
     }
   }
   return candidates;

@@ -12,6 +12,7 @@ import { type Sandbox, startSandbox } from '../../sandbox/start-sandbox.ts';
 import { type App, startApp } from '../../src/app.ts';
 import { readEnv } from '../../src/env.ts';
 import { type ApiClient, createApiClient } from './api-client.ts';
+import { checkSnapshot } from './check-run.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
 
@@ -97,7 +98,7 @@ export interface TestApp extends AsyncDisposable {
     syncType?: 'ONE_TIME' | 'DYNAMIC',
   ): Promise<{ runId: string; exportId: string }>;
   runExport(exportId: string): Promise<string>;
-  /** The run as it is once it is over. */
+  /** The run as it is once it is over. Every snapshot on the way is checked for what must hold of any. */
   untilOver(runId: string, by?: ApiClient): Promise<RunSnapshot>;
   /** Starts a sync and waits for its end. */
   syncToEnd(cohortId: string, syncType?: 'ONE_TIME' | 'DYNAMIC'): Promise<RunSnapshot & { exportId: string }>;
@@ -208,6 +209,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
         `subscription ($id: ID!) { syncProgress(runId: $id) { ${RUN_FIELDS} } }`,
         { id: runId },
       )) {
+        checkSnapshot(value.syncProgress, last);
         last = value.syncProgress;
       }
       return last!;
@@ -273,6 +275,9 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
       const faults = logs.filter((line) => String(line.msg).endsWith('by a fault of ours'));
       if (faults.length > 0 && !options.allowFaults)
         throw new Error(`The service met faults of its own: ${JSON.stringify(faults)}`);
+      const { complaints } = sandbox.calls;
+      if (complaints.length > 0)
+        throw new Error(`No careful client sends this: ${JSON.stringify(complaints)}`);
     },
   };
   return test;

@@ -161,7 +161,12 @@ function toError(response: PartnerResponse, path: string, page: number): Mixpane
   const message = `Mixpanel answered ${status}${words === '' ? '' : ` (${words})`}.`;
   const options = { status };
   if (status === 401 || status === 403) return new MixpanelUnauthorizedError(message, options);
-  if (status === 402) return new MixpanelPlanError(message, options);
+  if (status === 402) {
+    return new MixpanelPlanError(
+      `${message} Reading cohorts needs a paid plan with the Query API: see to it in Mixpanel's billing settings.`,
+      options,
+    );
+  }
   if (status === 429) {
     return new MixpanelRateLimitedError(message, {
       ...options,

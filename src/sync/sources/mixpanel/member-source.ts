@@ -23,6 +23,8 @@ export function createMixpanelSource(options: {
   retryBudgetMs: number;
 }): MemberSource {
   const { client, cohortId } = options;
+  // A second read is made because the first was not whole: its total may count people who come twice.
+  let isTotalDoubted = false;
   return {
     async read(onPage, signal) {
       const query = async (page: number, sessionId?: string): Promise<MembersAnswer> => {
@@ -39,24 +41,24 @@ export function createMixpanelSource(options: {
           );
         } catch (error) {
           signal.throwIfAborted();
-          throw toSourceError(error);
+          throw toSourceError(error, page);
         }
       };
 
       const first = await query(0);
-      const { pageSize, sessionId, total } = first;
+      const { sessionId, total } = first;
+      const pages = createPages(first, { isTotalDoubted });
+      isTotalDoubted = true;
       await onPage({ number: 0, members: first.members, total });
-      let next = 1;
-      let isLastSeen = isLastPage(0, first.members.length, pageSize, total);
       let failed = false;
 
       async function readInTurn() {
-        while (!isLastSeen && !failed) {
-          const number = next++;
-          if (total !== null && number * pageSize >= total) return;
+        while (!failed) {
+          const number = pages.next();
+          if (number === undefined) return;
           try {
             const { members } = await query(number, sessionId);
-            if (isLastPage(number, members.length, pageSize, total)) isLastSeen = true;
+            pages.note(number, members.length);
             await onPage({ number, members, total });
           } catch (error) {
             failed = true;
@@ -74,12 +76,34 @@ export function createMixpanelSource(options: {
   };
 }
 
-/** With a total the pages are known beforehand; without one a page that is not full is the last. */
-function isLastPage(number: number, members: number, pageSize: number, total: number | null): boolean {
-  return total === null ? members < pageSize : (number + 1) * pageSize >= total;
+/**
+ * Which pages are still to be asked for. Without a total a page that is not full is the last one. So it is with a total
+ * that is doubted, or that a page goes beyond (somebody comes twice, or the cohort has grown), up to double the total.
+ */
+function createPages(
+  { pageSize, total, members }: MembersAnswer,
+  { isTotalDoubted }: { isTotalDoubted: boolean },
+) {
+  let next = 1;
+  let isEndSeen = false;
+  let isBeyond = isTotalDoubted;
+  const pages = {
+    next(): number | undefined {
+      const end = total === null ? Number.POSITIVE_INFINITY : isBeyond ? 2 * total : total;
+      return isEndSeen || next * pageSize >= end ? undefined : next++;
+    },
+    note(number: number, rows: number) {
+      const read = number * pageSize + rows;
+      if (rows < pageSize) isEndSeen ||= total === null || read >= total || rows === 0;
+      else if (total !== null && read > total) isBeyond = true;
+    },
+  };
+  pages.note(0, members.length);
+  return pages;
 }
 
-function toSourceError(error: unknown): unknown {
+/** A read that breaks off after its first page is one that is not whole; before it there was none. */
+function toSourceError(error: unknown, page: number): unknown {
   if (!(error instanceof MixpanelError) || error instanceof SessionLostError) return error;
   const options = { cause: error };
   if (error instanceof MixpanelUnauthorizedError) {
@@ -102,6 +126,13 @@ function toSourceError(error: unknown): unknown {
     return new SourceError(
       'COHORT_NOT_FOUND',
       `${error.message} The cohort was probably deleted in Mixpanel; the list stays as it is.`,
+      options,
+    );
+  }
+  if (page > 0) {
+    return new SourceError(
+      'SOURCE_INCOMPLETE',
+      `The read of the cohort broke off at page ${page}: ${error.message} Nothing was changed; the next run reads it again.`,
       options,
     );
   }
