@@ -3,12 +3,14 @@ import type { Db } from './connect.ts';
 import * as initial from './migrations/0001-initial.ts';
 import * as connections from './migrations/0002-connections.ts';
 import * as blocks from './migrations/0003-blocks.ts';
+import * as ledgerRetention from './migrations/0006-ledger-retention.ts';
 
 /** In order of their numbers; a merged one is never edited. */
 const migrations = {
   '0001-initial': initial,
   '0002-connections': connections,
   '0003-blocks': blocks,
+  '0006-ledger-retention': ledgerRetention,
 };
 
 /** Brings the database to the newest migration. Any number of processes may call it at once: the first

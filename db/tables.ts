@@ -208,6 +208,8 @@ interface SyncRunTable {
   started_at: Date | null;
   planned_at: Date | null;
   finished_at: Date | null;
+  /** When what it did with whom was deleted; the counts stay. */
+  ledger_deleted_at: Date | null;
   cancel_requested_at: Date | null;
   cancel_cause: CancelCause | null;
   error_code: SyncErrorCode | null;

@@ -29,6 +29,8 @@ export interface Env {
   driftCheckIntervalMs: number | undefined;
   visibilityDelayMs: number;
   rejectedRetryIntervalMs: number;
+  /** Undefined: ledgers are kept for ever. */
+  ledgerRetentionMs: number | undefined;
   partnerRetryBudgetMs: number;
   mixpanel: {
     baseUrl: Record<MixpanelRegion, string>;
@@ -137,6 +139,7 @@ const variables = z
     DRIFT_CHECK_INTERVAL: z.union([z.literal('off').transform(() => undefined), duration()]).prefault('24h'),
     ITERABLE_VISIBILITY_DELAY: duration().prefault('60s'),
     REJECTED_RETRY_INTERVAL: duration().prefault('24h'),
+    LEDGER_RETENTION: z.union([z.literal('off').transform(() => undefined), duration()]).prefault('30d'),
     PARTNER_RETRY_BUDGET: duration().prefault('5m'),
     MIXPANEL_BASE_URL_US: partnerUrl.prefault('https://mixpanel.com'),
     MIXPANEL_BASE_URL_EU: partnerUrl.prefault('https://eu.mixpanel.com'),
@@ -190,6 +193,7 @@ export function readEnv(source: Record<string, string | undefined>, isTerminal: 
     driftCheckIntervalMs: env.DRIFT_CHECK_INTERVAL,
     visibilityDelayMs: env.ITERABLE_VISIBILITY_DELAY,
     rejectedRetryIntervalMs: env.REJECTED_RETRY_INTERVAL,
+    ledgerRetentionMs: env.LEDGER_RETENTION,
     partnerRetryBudgetMs: env.PARTNER_RETRY_BUDGET,
     mixpanel: {
       baseUrl: { US: env.MIXPANEL_BASE_URL_US, EU: env.MIXPANEL_BASE_URL_EU, IN: env.MIXPANEL_BASE_URL_IN },

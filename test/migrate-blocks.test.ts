@@ -38,7 +38,7 @@ test('lists and ledgers of the version before blocks are kept, and a run that wa
     `);
     await migrateToLatest(db);
 
-    const run = { id: '1', export_id: 1, planned_at: new Date() };
+    const run = { id: '1', export_id: 1, planned_at: new Date(), ledger_deleted_at: null };
     expect(await countRunMembers(db, run, { outcome: 'ADDED', reason: undefined })).toBe(2_499);
     const removed = await listRunMembers(
       db,

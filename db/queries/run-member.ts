@@ -20,7 +20,7 @@ export type LedgerOutcome = Exclude<MemberOutcome, 'UNCHANGED'>;
 /** Sections of the ledger, in the order in which they are paged through. */
 export const LEDGER_OUTCOMES: readonly LedgerOutcome[] = ['ADDED', 'REMOVED', 'REJECTED'];
 
-type LedgerRun = Pick<SyncRunRow, 'id' | 'export_id' | 'planned_at'>;
+type LedgerRun = Pick<SyncRunRow, 'id' | 'export_id' | 'planned_at' | 'ledger_deleted_at'>;
 
 /** A position in the batches of a run is the batch's number times this, plus the place in it, from 1. */
 const PLACES_PER_BATCH = 65_536;
@@ -114,13 +114,15 @@ function batchesOf(db: Db, run: LedgerRun, outcome: 'ADDED' | 'REMOVED') {
     .where('state', '=', 'SETTLED');
 }
 
-/** A run that broke off before its plan rejected nobody. */
+/** A run that broke off before its plan rejected nobody; of one whose ledger was deleted nobody is told. */
 function rejectionsOf(db: Db, run: LedgerRun, reason: RejectionReason | undefined) {
   return db
     .selectFrom('rejections')
     .where('export_id', '=', run.export_id)
     .where('since_run_id', '<=', run.id)
     .where((eb) => eb.or([eb('until_run_id', 'is', null), eb('until_run_id', '>', run.id)]))
-    .$if(run.planned_at === null, (query) => query.where(sql<boolean>`false`))
+    .$if(run.planned_at === null || run.ledger_deleted_at !== null, (query) =>
+      query.where(sql<boolean>`false`),
+    )
     .$if(reason !== undefined, (query) => query.where('reason', '=', reason!));
 }

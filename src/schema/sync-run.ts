@@ -110,6 +110,12 @@ builder.node(SyncRun, {
     notices: t.exposeStringList('notices', {
       description: 'What the user should know though the run went on.',
     }),
+    ledgerDeletedAt: t.expose('ledger_deleted_at', {
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'When what it did with each person was deleted (LEDGER_RETENTION, 30 days by default); members is empty since. Null before.',
+    }),
     members: t.field({
       type: RunMemberConnection,
       complexity: pageComplexity,

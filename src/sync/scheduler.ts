@@ -2,6 +2,7 @@ import { schedule, type TaskOptions } from 'node-cron';
 import type { Logger } from 'pino';
 import { lockDueExports, updateExport } from '../../db/queries/export-state.ts';
 import type { SyncDeps } from './deps.ts';
+import { forgetLedgers } from './forget-ledgers.ts';
 import { nextDueAt } from './grid.ts';
 import { queueRun } from './queue-run.ts';
 import { refreshDueCohorts } from './refresh-cohorts.ts';
@@ -48,6 +49,7 @@ export function startScheduler(deps: SyncDeps): Scheduler {
   const tasks = [
     schedule('* * * * * *', () => beat('queueing due runs', () => queueDueRuns(deps)), options),
     schedule('* * * * * *', () => beat('refreshing cohorts', () => refreshDueCohorts(deps)), options),
+    schedule('*/10 * * * * *', () => beat('deleting old ledgers', () => forgetLedgers(deps)), options),
   ];
   return {
     async stop() {
