@@ -170,7 +170,7 @@ interface ExportTable {
   list_name: string;
   /** Iterable's list id. */
   list_id: Int8 | null;
-  /** When we created the list ourselves; null when it was found. */
+  /** When the list was made, by us or, as Iterable says, by whoever; null when nobody knows. */
   list_created_at: Date | null;
   list_size: Generated<number>;
   drift_checked_at: Date | null;

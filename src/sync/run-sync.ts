@@ -12,7 +12,7 @@ import { compareList } from './compare-list.ts';
 import { deliverBatches } from './deliver-batches.ts';
 import type { SyncDeps } from './deps.ts';
 import { createDestination, type Destination } from './destination.ts';
-import { ensureList, isListThere } from './destination-list.ts';
+import { type EnsuredList, ensureList, isListThere } from './destination-list.ts';
 import { endOrBreakOff, endRun, postponeRun } from './end-run.ts';
 import { foldBlocks } from './fold-blocks.ts';
 import { type IdentityRules, idMergeOf, missingIdentityMessage } from './identity.ts';
@@ -151,21 +151,23 @@ async function checkList(execution: RunExecution): Promise<boolean> {
 }
 
 /** Finds or makes the list; who is on a found one is looked up, so that the plan starts from what is true. */
-async function adoptList(execution: RunExecution): Promise<void> {
+async function adoptList(execution: RunExecution): Promise<EnsuredList> {
   const { deps, scope, destination } = execution;
   const list = await ensureList(destination, {
     name: scope.export.list_name,
     isTaken: (listId) => isListTaken(deps.db, scope.integration.id, scope.export.id, listId),
   });
   const now = deps.clock.now();
-  const createdAt = list.origin === 'CREATED' ? now : null;
+  const comparedAt = list.origin === 'CREATED' ? now : null;
+  const createdAt = list.createdAt ?? comparedAt;
   await deps.db.transaction().execute(async (trx) => {
     await requireAttempt(execution, trx);
-    await setExportList(trx, scope.export.id, { listId: list.listId, createdAt, comparedAt: createdAt });
+    await setExportList(trx, scope.export.id, { listId: list.listId, createdAt, comparedAt });
   });
   scope.export.list_id = list.listId;
   scope.export.list_created_at = createdAt;
   if (list.origin === 'FOUND') await compareList(execution);
+  return list;
 }
 
 function isComparisonDue({ deps, run, scope }: RunExecution): boolean {
@@ -188,8 +190,12 @@ async function replaceList(execution: RunExecution): Promise<void> {
   });
   scope.export.list_id = null;
   if (run.purpose === 'EMPTY') return;
-  await adoptList(execution);
-  reporter.notice('The list was no longer there in Iterable; it was made anew and everybody is added again.');
+  const { origin } = await adoptList(execution);
+  reporter.notice(
+    origin === 'CREATED'
+      ? 'The list was no longer there in Iterable; it was made anew and everybody is added again.'
+      : 'The list was no longer there in Iterable; another list of its name was found and takes its place.',
+  );
 }
 
 interface ReadSource {

@@ -16,6 +16,9 @@ export interface ListUpdateResult {
   failures: ListUpdateFailure[];
 }
 
+/** The last millisecond of the year 9999. */
+const MAX_TIME_MS = 253_402_300_799_999;
+
 const names = z.array(z.coerce.string()).nullish();
 
 const failureArrays = {
@@ -46,7 +49,8 @@ export const listsAnswer = z.object({
       id: z.int(),
       name: z.string(),
       listType: z.string(),
-      createdAt: z.number().nullish(),
+      // Of use, and not worth failing for.
+      createdAt: z.int().min(0).max(MAX_TIME_MS).nullable().catch(null),
     }),
   ),
 });

@@ -34,6 +34,8 @@ export interface IterableList {
   id: string;
   name: string;
   listType: string;
+  /** By Iterable's clock. */
+  createdAt: Date | null;
 }
 
 export interface RequestOptions {
@@ -98,7 +100,12 @@ export function createIterableClient(connection: {
   return {
     async listLists(options = {}) {
       const { lists } = parse(listsAnswer, await request('GET', '/api/lists', options));
-      return lists.map(({ id, name, listType }) => ({ id: String(id), name, listType }));
+      return lists.map(({ id, name, listType, createdAt }) => ({
+        id: String(id),
+        name,
+        listType,
+        createdAt: createdAt === null ? null : new Date(createdAt),
+      }));
     },
     async createList(name, options = {}) {
       const answer = await request('POST', '/api/lists', options, JSON.stringify({ name }));
