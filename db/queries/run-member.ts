@@ -111,7 +111,8 @@ function batchesOf(db: Db, run: LedgerRun, outcome: 'ADDED' | 'REMOVED') {
     .selectFrom('sync_batches')
     .where('run_id', '=', run.id)
     .where('kind', '=', outcome === 'ADDED' ? 'ADD' : 'REMOVE')
-    .where('state', '=', 'SETTLED');
+    .where('state', '=', 'SETTLED')
+    .where(outcome === 'ADDED' ? 'added' : 'removed', '>', 0);
 }
 
 /** A run that broke off before its plan rejected nobody; of one whose ledger was deleted nobody is told. */

@@ -17,7 +17,7 @@ import { partitionOf } from './key-range.ts';
 import { loadListedPeople, type Place } from './listed-people.ts';
 import { KEY_BYTES } from './member-record.ts';
 import { decodePeople, encodePeople, type Person } from './people-block.ts';
-import type { RunExecution } from './run-sync.ts';
+import type { RunExecution } from './run-execution.ts';
 import { createSpill, type Spill } from './spill.ts';
 
 const BLOCKS_PER_QUERY = 32;
