@@ -29,6 +29,8 @@ export interface Env {
   driftCheckIntervalMs: number | undefined;
   visibilityDelayMs: number;
   rejectedRetryIntervalMs: number;
+  /** People on a list whom a run holds in memory at once, some 40 bytes each. */
+  comparisonMemoryPeople: number;
   /** Undefined: ledgers are kept for ever. */
   ledgerRetentionMs: number | undefined;
   partnerRetryBudgetMs: number;
@@ -139,6 +141,7 @@ const variables = z
     DRIFT_CHECK_INTERVAL: z.union([z.literal('off').transform(() => undefined), duration()]).prefault('24h'),
     ITERABLE_VISIBILITY_DELAY: duration().prefault('60s'),
     REJECTED_RETRY_INTERVAL: duration().prefault('24h'),
+    COMPARISON_MEMORY_PEOPLE: number({ min: 1, whole: true }).prefault('1500000'),
     LEDGER_RETENTION: z.union([z.literal('off').transform(() => undefined), duration()]).prefault('30d'),
     PARTNER_RETRY_BUDGET: duration().prefault('5m'),
     MIXPANEL_BASE_URL_US: partnerUrl.prefault('https://mixpanel.com'),
@@ -193,6 +196,7 @@ export function readEnv(source: Record<string, string | undefined>, isTerminal: 
     driftCheckIntervalMs: env.DRIFT_CHECK_INTERVAL,
     visibilityDelayMs: env.ITERABLE_VISIBILITY_DELAY,
     rejectedRetryIntervalMs: env.REJECTED_RETRY_INTERVAL,
+    comparisonMemoryPeople: env.COMPARISON_MEMORY_PEOPLE,
     ledgerRetentionMs: env.LEDGER_RETENTION,
     partnerRetryBudgetMs: env.PARTNER_RETRY_BUDGET,
     mixpanel: {

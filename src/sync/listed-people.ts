@@ -4,8 +4,6 @@ import { countListBlocks, type ListBlock, loadListBlocks } from '../../db/querie
 import { partitionOf } from './key-range.ts';
 import { KEY_BYTES } from './member-record.ts';
 
-/** People whose keys are held in memory at once; some 40 bytes each. A longer list is compared part by part. */
-const MAX_PEOPLE_IN_MEMORY = 1_500_000;
 const MAX_PARTS = 256;
 const BLOCKS_PER_QUERY = 250;
 const SEEN = 128;
@@ -41,10 +39,10 @@ export interface ListedPeople {
   isSeen(number: number): boolean;
 }
 
-/** In how many parts a list of this many people is to be compared. A power of two. */
-export function partsFor(people: number): number {
+/** In how many parts a list of this many people is to be compared, with so many in memory at once. A power of two. */
+export function partsFor(people: number, maxInMemory: number): number {
   let parts = 1;
-  while (parts < MAX_PARTS && parts * MAX_PEOPLE_IN_MEMORY < people) parts *= 2;
+  while (parts < MAX_PARTS && parts * maxInMemory < people) parts *= 2;
   return parts;
 }
 

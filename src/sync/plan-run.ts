@@ -39,6 +39,8 @@ export interface PlanInput {
   /** Whom the members were compared with while they were read; undefined: with nobody yet. */
   listed: ListedPeople | undefined;
   batchSize: number;
+  /** People on the list who are compared at a time. */
+  peopleInMemory: number;
   now: Date;
   /** Told the share of the work that is done, 0 to 1. */
   onProgress: (share: number) => void;
@@ -63,7 +65,8 @@ export async function planRun(db: Db, input: PlanInput): Promise<PlannedCounts> 
   const { people } = await countListBlocks(db, exportId);
   const partitions = members?.partitions ?? 1;
   const parts =
-    input.listed?.part.parts ?? (members ? Math.min(partsFor(people), partitions) : partsFor(people));
+    input.listed?.part.parts ??
+    Math.min(partsFor(people, input.peopleInMemory), members ? partitions : Number.POSITIVE_INFINITY);
   const hasRejections = await hasOpenRejections(db, exportId);
   for (let part = 0; part < parts; part++) {
     const listed =

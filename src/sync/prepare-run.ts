@@ -1,9 +1,9 @@
-import type { Db } from '../../db/connect.ts';
 import { isListTaken, setExportList } from '../../db/queries/export-list.ts';
 import { clearList, countListBlocks } from '../../db/queries/list-block.ts';
 import { clearMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
 import type { CollectedMembers } from './collect-members.ts';
 import { compareList } from './compare-list.ts';
+import type { SyncDeps } from './deps.ts';
 import { type EnsuredList, ensureList, isListThere } from './destination-list.ts';
 import { type IdentityRules, idMergeOf, missingIdentityMessage } from './identity.ts';
 import { type ListedPeople, loadListedPeople, NOBODY_LISTED, partsFor } from './listed-people.ts';
@@ -123,7 +123,7 @@ async function read({ deps, run, scope, reporter }: RunExecution, isReliable: bo
   const { members, listed } = await readMembers({
     source,
     rules,
-    loadListed: () => loadReliable(deps.db, run.export_id, isReliable),
+    loadListed: () => loadReliable(deps, run.export_id, isReliable),
     expectedPeople,
     signal: reporter.halt,
     beforeRead: async () => {
@@ -142,10 +142,13 @@ async function read({ deps, run, scope, reporter }: RunExecution, isReliable: bo
   return { members, listed: isReliable ? listed : undefined };
 }
 
-async function loadReliable(db: Db, exportId: number, isReliable: boolean) {
+async function loadReliable({ db, env }: SyncDeps, exportId: number, isReliable: boolean) {
   if (!isReliable) return { listed: NOBODY_LISTED, readDistinctIds: async () => new Map<number, null>() };
   const { people } = await countListBlocks(db, exportId);
-  const listed = await loadListedPeople(db, exportId, { index: 0, parts: partsFor(people) });
+  const listed = await loadListedPeople(db, exportId, {
+    index: 0,
+    parts: partsFor(people, env.comparisonMemoryPeople),
+  });
   const readDistinctIds = async (numbers: number[]) => {
     const known = await readPeople(db, listed, numbers);
     return new Map([...known].map(([number, person]) => [number, person.distinctId]));
@@ -170,6 +173,7 @@ async function plan(
       members: source?.members,
       listed: source?.listed,
       batchSize: deps.env.iterable.batchSize,
+      peopleInMemory: deps.env.comparisonMemoryPeople,
       now,
       onProgress: (share) =>
         reporter.set({ progress: PROGRESS.reading + share * (PROGRESS.planning - PROGRESS.reading) }),
