@@ -5,7 +5,7 @@ import { partitionOf } from './key-range.ts';
 import { KEY_BYTES } from './member-record.ts';
 
 const MAX_PARTS = 256;
-const BLOCKS_PER_QUERY = 250;
+const BLOCKS_PER_QUERY = 50;
 const SEEN = 128;
 const NOBODY = -1;
 

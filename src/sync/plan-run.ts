@@ -19,7 +19,7 @@ import { readPeople } from './read-people.ts';
 /** Iterable takes bodies of up to 4,000,000 bytes; the rest is room for the names around the values. */
 const MAX_BATCH_BYTES = 3_000_000;
 /** People who leave are read this many at a time. */
-const LEAVERS_AT_A_TIME = 20_000;
+const LEAVERS_AT_A_TIME = 5_000;
 
 export interface PlannedCounts {
   members: number;

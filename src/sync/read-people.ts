@@ -4,7 +4,7 @@ import type { ListedPeople } from './listed-people.ts';
 import { decodePeople, type Person } from './people-block.ts';
 
 /** Rows that are read in one statement, some 100 kB each. */
-const BLOCKS_PER_QUERY = 32;
+const BLOCKS_PER_QUERY = 16;
 
 /** What is known of these people on the list, by their numbers. Each block is read once. */
 export async function readPeople(
