@@ -14,7 +14,7 @@ const MIGRATIONS = resolve(import.meta.dirname, '../db/migrations');
 const FROZEN = {
   '0001-initial.ts': 'bb3ec7af65145646339a18ade6ffaa96b4eb0320f374a4747b4eb73a060c4d1c',
   '0002-connections.ts': '913b97b25512c6a01d5367ab930b21c0a2be45de7719539c860e71d3e458bd2a',
-  '0003-blocks.ts': 'ca53d3c686c127f0a4147d411f3070b390b47a4c8b7e1e75d4b394ae68605348',
+  '0003-blocks.ts': '7d1bc3349bc498faf52064f2867f1eac2cdbecb17df3846db9c04e9d9b6de4e9',
   '0006-ledger-retention.ts': 'bf2bf1737b0be2f1ae0e9fdd0e64c0943675dd1642ea235796fc650b4de17647',
 };
 

@@ -40,3 +40,19 @@ test('somebody whose addition was never answered and is then refused is neither 
   const third = await app.runToEnd(first.exportId);
   expect(third.counts).toMatchObject({ members: 1, unchanged: 1, removed: 0, rejected: 0 });
 });
+
+test('somebody on the list whose change of userId was never answered is still on it, and counted as unchanged', async () => {
+  await using app = await startTestApp({ env: { PARTNER_RETRY_BUDGET: '0s' } });
+  await app.connect();
+  const cohort = await app.addCohort('Trial', [person('a', { $iterable_user_id: 'old' })]);
+  const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  app.mixpanel.setMembers(cohort.externalId, [person('a', { $iterable_user_id: 'new' })]);
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', drop: 'before' });
+  expect((await app.runToEnd(first.exportId)).status).toBe('FAILED');
+
+  app.sandbox.faults.clear();
+  const third = await app.runToEnd(first.exportId);
+  expect(third).toMatchObject({ status: 'SUCCEEDED', counts: { members: 1, added: 0, unchanged: 1 } });
+  expect(await app.readLedger(third.id)).toEqual([]);
+  expect(app.iterable.users.find('a@example.com')).toMatchObject({ userId: 'new' });
+});

@@ -36,7 +36,7 @@ const statements = [
   // in turn. kind ADD and REMOVE: the journal of a run (PLANNED, SENT), then its ledger (SETTLED; UNANSWERED when
   // the answer never came). kind LISTED: neither, people who were found on the list or whose block was written anew.
   // live: who of them is on the list now because of this row, a bit a person (the lowest bit of the first byte is the
-  // first person); null for nobody. marks: a byte a person, 1 uncertain, 2 kept, 4 missing; null for none.
+  // first person); null for nobody. marks: a byte a person, 1 uncertain, 4 missing; null for none.
   // keys: 16 bytes a person, the first 128 bits of SHA-256 of the identity that Iterable knows the person by.
   // fingerprints: 8 bytes a person, by which a change of what else is known of them is noticed; 0 is unknown.
   // people: JSON text of rows [distinctId, email, userId]. notes: a byte a person, 1 on the list already, 2 drift.
@@ -73,6 +73,8 @@ const statements = [
   ),
   `create unique index sync_batches_by_run on sync_batches (run_id, number) where run_id is not null`,
   `create index sync_batches_live on sync_batches (export_id, id) where live_count > 0`,
+  `create index sync_batches_spent on sync_batches (export_id)
+    where live_count = 0 and (kind = 'LISTED' or state = 'UNANSWERED')`,
   `create index sync_batches_removals on sync_batches (export_id, settled_at) where kind = 'REMOVE'`,
 
   `insert into sync_batches (export_id, run_id, number, kind, state, size, keys, fingerprints, people, settled_at,

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { makeBits } from '../bits.ts';
 import type { Db } from '../connect.ts';
 import type { SyncBatchRow } from '../tables.ts';
 
@@ -6,8 +7,6 @@ import type { SyncBatchRow } from '../tables.ts';
 export const MARKS = {
   /** Iterable's answer never came: they may or may not be there. */
   uncertain: 1,
-  /** They do not qualify, and stay because their removal was discarded. */
-  kept: 2,
   /** They were there by all that we know, and the real list does not show them. */
   missing: 4,
 } as const;
@@ -15,19 +14,16 @@ export const MARKS = {
 /** Some of the people on a list, as a comparison needs them. live says which of them. */
 export type ListBlock = Pick<SyncBatchRow, 'id' | 'size' | 'live' | 'marks' | 'keys' | 'fingerprints'>;
 
+interface BlockPage {
+  after: string;
+  limit: number;
+}
+
 /** Blocks with people of the export's list, after an id, in the order of their ids. */
-export async function loadListBlocks(
-  db: Db,
-  exportId: number,
-  page: { after: string; limit: number },
-): Promise<ListBlock[]> {
-  return db
-    .selectFrom('sync_batches')
+export function loadListBlocks(db: Db, exportId: number, page: BlockPage): Promise<ListBlock[]> {
+  return listBlocks(db, exportId)
     .select(['id', 'size', 'live', 'marks', 'keys', 'fingerprints'])
-    .where('export_id', '=', exportId)
-    .where('live_count', '>', 0)
     .where('id', '>', page.after)
-    .orderBy('id')
     .limit(page.limit)
     .execute();
 }
@@ -38,20 +34,20 @@ export type ListBlockPeople = Pick<
 >;
 
 /** The same with what is known of the people. */
-export async function loadListBlockPeople(
-  db: Db,
-  exportId: number,
-  page: { after: string; limit: number },
-): Promise<ListBlockPeople[]> {
-  return db
-    .selectFrom('sync_batches')
+export function loadListBlockPeople(db: Db, exportId: number, page: BlockPage): Promise<ListBlockPeople[]> {
+  return listBlocks(db, exportId)
     .select(['id', 'size', 'live', 'marks', 'keys', 'people', 'settled_at'])
-    .where('export_id', '=', exportId)
-    .where('live_count', '>', 0)
     .where('id', '>', page.after)
-    .orderBy('id')
     .limit(page.limit)
     .execute();
+}
+
+function listBlocks(db: Db, exportId: number) {
+  return db
+    .selectFrom('sync_batches')
+    .where('export_id', '=', exportId)
+    .where('live_count', '>', 0)
+    .orderBy('id');
 }
 
 /** People of these rows: JSON text of rows [distinctId, email, userId]. */
@@ -63,34 +59,26 @@ export async function loadPeople(db: Db, ids: string[]): Promise<{ id: string; p
     .execute();
 }
 
-export async function countListBlocks(
-  db: Db,
-  exportId: number,
-): Promise<{ blocks: number; people: number; rows: number }> {
-  return db
+export async function countListed(db: Db, exportId: number): Promise<number> {
+  const { people } = await db
     .selectFrom('sync_batches')
-    .select([
-      sql<number>`count(*)::int`.as('blocks'),
-      sql<number>`coalesce(sum(live_count), 0)::int`.as('people'),
-      sql<number>`coalesce(sum(size), 0)::int`.as('rows'),
-    ])
+    .select(sql<number>`coalesce(sum(live_count), 0)::int`.as('people'))
     .where('export_id', '=', exportId)
     .where('live_count', '>', 0)
     .executeTakeFirstOrThrow();
+  return people;
 }
 
-export type NewListBlock = Pick<
-  SyncBatchRow,
-  'size' | 'keys' | 'fingerprints' | 'people' | 'live' | 'live_count' | 'marks'
->;
+export type NewListBlock = Pick<SyncBatchRow, 'size' | 'keys' | 'fingerprints' | 'people'>;
 
-/** People who are on the list and whom no run is to be credited with. */
+/** People who are on the list, all of them, and whom no run is to be credited with. */
 export async function insertListBlock(
   db: Db,
   exportId: number,
   block: NewListBlock,
   settledAt: Date,
 ): Promise<void> {
+  const { size, keys, fingerprints, people } = block;
   await db
     .insertInto('sync_batches')
     .values({
@@ -100,7 +88,12 @@ export async function insertListBlock(
       kind: 'LISTED',
       state: 'SETTLED',
       settled_at: settledAt,
-      ...block,
+      live: makeBits(size, () => true),
+      live_count: size,
+      size,
+      keys,
+      fingerprints,
+      people,
     })
     .execute();
 }
@@ -138,19 +131,15 @@ export type SparseBlock = Pick<
 >;
 
 /** Blocks by which at most so many people are on the list, without marks; they stay as they are until the transaction ends. */
-export async function lockSparseBlocks(
+export function lockSparseBlocks(
   db: Db,
   exportId: number,
   bounds: { maxPeople: number; limit: number },
 ): Promise<SparseBlock[]> {
-  return db
-    .selectFrom('sync_batches')
+  return listBlocks(db, exportId)
     .select(['id', 'size', 'live', 'keys', 'fingerprints', 'people', 'settled_at'])
-    .where('export_id', '=', exportId)
-    .where('live_count', '>', 0)
     .where('live_count', '<=', bounds.maxPeople)
     .where('marks', 'is', null)
-    .orderBy('id')
     .limit(bounds.limit)
     .forUpdate()
     .execute();

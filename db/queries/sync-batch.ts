@@ -130,13 +130,13 @@ export async function sumSettledBatches(db: Db, runId: string): Promise<BatchCou
     .executeTakeFirstOrThrow();
 }
 
-export type UnansweredBatch = Pick<SyncBatchRow, 'id' | 'kind' | 'size' | 'places'>;
+export type UnansweredBatch = Pick<SyncBatchRow, 'id' | 'kind' | 'size' | 'notes' | 'places'>;
 
 /** Sent, and no answer known. */
 export async function listUnansweredBatches(db: Db, runId: string): Promise<UnansweredBatch[]> {
   return db
     .selectFrom('sync_batches')
-    .select(['id', 'kind', 'size', 'places'])
+    .select(['id', 'kind', 'size', 'notes', 'places'])
     .where('run_id', '=', runId)
     .where('state', '=', 'SENT')
     .orderBy('number')

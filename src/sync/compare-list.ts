@@ -8,7 +8,7 @@ import {
   MARKS,
 } from '../../db/queries/list-block.ts';
 import type { IterableProjectType } from '../../db/tables.ts';
-import { changePlaces, liveBits, type PlaceChange } from './change-places.ts';
+import { changePlaces, type PlaceChange } from './change-places.ts';
 import { partitionsFor } from './collect-members.ts';
 import { unexpectedAnswer } from './destination.ts';
 import { hashKey } from './hash.ts';
@@ -214,7 +214,7 @@ async function insertStrangers(
   now: Date,
 ): Promise<void> {
   for (let from = 0; from < strangers.length; from += PEOPLE_PER_BLOCK) {
-    const { size, keys, fingerprints, people } = encodePeople(
+    const block = encodePeople(
       strangers.slice(from, from + PEOPLE_PER_BLOCK).map(([key, line]) => ({
         key,
         distinctId: null,
@@ -225,8 +225,6 @@ async function insertStrangers(
         place: undefined,
       })),
     );
-    const { live, liveCount } = liveBits(size, () => false);
-    const block = { size, keys, fingerprints, people, live, live_count: liveCount, marks: null };
     await insertListBlock(db, exportId, block, now);
   }
 }

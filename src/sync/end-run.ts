@@ -3,13 +3,14 @@ import type { Db } from '../../db/connect.ts';
 import { findCancelCause, finishRun, parkRun, type RunEnd } from '../../db/queries/active-run.ts';
 import { closeExportRun, setListCompared } from '../../db/queries/export-list.ts';
 import { setIntegrationAttention } from '../../db/queries/integration-state.ts';
-import { countListBlocks, deleteSpentBlocks, MARKS } from '../../db/queries/list-block.ts';
+import { countListed, deleteSpentBlocks, MARKS } from '../../db/queries/list-block.ts';
 import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
 import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
 import {
   deletePlannedBatches,
   listUnansweredBatches,
   markBatchUnanswered,
+  NOTES,
 } from '../../db/queries/sync-batch.ts';
 import type { IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { changePlaces, liveBits } from './change-places.ts';
@@ -59,7 +60,7 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
     const isSizeKnown = reason === undefined && reporter.current.requests_sent === 0;
     if (!isSizeKnown) await deleteSpentBlocks(trx, run.export_id);
     const { followUp } = await closeExportRun(trx, run.export_id, {
-      ...(isSizeKnown ? {} : { listSize: (await countListBlocks(trx, run.export_id)).people }),
+      ...(isSizeKnown ? {} : { listSize: await countListed(trx, run.export_id) }),
     });
     const finished = await finishRun(trx, reporter.attempt, {
       ...outcome,
@@ -146,14 +147,15 @@ function failed(code: NonNullable<RunEnd['error']>['code'], message: string, ret
 
 /** What was sent and never answered may have been done or not: the next run asks for it again. */
 async function recordUnanswered(db: Db, run: SyncRunRow, now: Date): Promise<void> {
-  for (const { id, kind, size, places } of await listUnansweredBatches(db, run.id)) {
+  for (const { id, kind, size, notes, places } of await listUnansweredBatches(db, run.id)) {
     const known: Place[] = [];
     const isKnown = new Set<number>();
     for (let index = 0; index < size; index++) {
       const place = decodePlace(places, index);
       if (!place) continue;
-      known.push(place);
       isKnown.add(index);
+      // On the list whatever became of the change of their profile, which the next run sends again.
+      if (notes?.[index] !== NOTES.resent) known.push(place);
     }
     const { live, liveCount } = liveBits(size, (index) => kind === 'REMOVE' || isKnown.has(index));
     const marks = liveCount === 0 ? null : Buffer.alloc(size, MARKS.uncertain);

@@ -7,7 +7,6 @@ import {
   type SparseBlock,
   updateBlockStates,
 } from '../../db/queries/list-block.ts';
-import { liveBits } from './change-places.ts';
 import { KEY_BYTES } from './member-record.ts';
 import { type BlockPerson, decodePeople, encodePeople } from './people-block.ts';
 
@@ -35,14 +34,7 @@ export async function foldBlocks(db: Db, exportId: number): Promise<void> {
     sparse.map(({ id, size }) => ({ id, size, live: null, live_count: 0, marks: null })),
   );
   for (let from = 0; from < people.length; from += PEOPLE_PER_BLOCK) {
-    const {
-      size,
-      keys,
-      fingerprints,
-      people: text,
-    } = encodePeople(people.slice(from, from + PEOPLE_PER_BLOCK));
-    const { live, liveCount } = liveBits(size, () => false);
-    const block = { size, keys, fingerprints, people: text, live, live_count: liveCount, marks: null };
+    const block = encodePeople(people.slice(from, from + PEOPLE_PER_BLOCK));
     await insertListBlock(db, exportId, block, settledAt);
   }
   await deleteSpentBlocks(db, exportId);

@@ -1,6 +1,6 @@
 import { hasBit } from '../../db/bits.ts';
 import type { Db } from '../../db/connect.ts';
-import { countListBlocks, type ListBlock, loadListBlocks } from '../../db/queries/list-block.ts';
+import { countListed, type ListBlock, loadListBlocks } from '../../db/queries/list-block.ts';
 import { partitionOf } from './key-range.ts';
 import { KEY_BYTES } from './member-record.ts';
 
@@ -56,7 +56,7 @@ export async function loadListedPeople(
   exportId: number,
   part: ListedPeople['part'] = WHOLE,
 ): Promise<ListedPeople> {
-  const { people } = await countListBlocks(db, exportId);
+  const people = await countListed(db, exportId);
   const table = createTable(part, Math.ceil(people / part.parts));
   for (let after = '0'; ; ) {
     const blocks = await loadListBlocks(db, exportId, { after, limit: BLOCKS_PER_QUERY });

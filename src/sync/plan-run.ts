@@ -1,5 +1,5 @@
 import type { Db } from '../../db/connect.ts';
-import { countListBlocks, insertListBlock, MARKS } from '../../db/queries/list-block.ts';
+import { countListed, insertListBlock, MARKS } from '../../db/queries/list-block.ts';
 import {
   closeRejections,
   hasOpenRejections,
@@ -8,7 +8,7 @@ import {
 } from '../../db/queries/rejection.ts';
 import { deletePlannedBatches, insertBatch, NOTES } from '../../db/queries/sync-batch.ts';
 import type { BatchKind, IterableProjectType } from '../../db/tables.ts';
-import { changePlaces, liveBits } from './change-places.ts';
+import { changePlaces } from './change-places.ts';
 import type { CollectedMembers } from './collect-members.ts';
 import { rangeOf } from './key-range.ts';
 import { type ListedPeople, loadListedPeople, partsFor } from './listed-people.ts';
@@ -62,7 +62,7 @@ export async function planRun(db: Db, input: PlanInput): Promise<PlannedCounts> 
     toSend: 0,
     toRemove: 0,
   };
-  const { people } = await countListBlocks(db, exportId);
+  const people = await countListed(db, exportId);
   const partitions = members?.partitions ?? 1;
   const parts =
     input.listed?.part.parts ??
@@ -190,10 +190,7 @@ function createJournal(db: Db, input: PlanInput): Journal {
       db,
       people.map((person) => ({ place: person.place!, change: 'leave' })),
     );
-    const { size, keys, fingerprints, people: text } = encoded;
-    const { live, liveCount } = liveBits(size, () => false);
-    const block = { size, keys, fingerprints, people: text, live, live_count: liveCount, marks: null };
-    await insertListBlock(db, input.exportId, block, input.now);
+    await insertListBlock(db, input.exportId, encoded, input.now);
   }
 
   async function add(kind: BatchKind | 'LISTED', person: BlockPerson) {

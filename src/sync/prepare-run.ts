@@ -1,5 +1,5 @@
 import { isListTaken, setExportList } from '../../db/queries/export-list.ts';
-import { clearList, countListBlocks } from '../../db/queries/list-block.ts';
+import { clearList, countListed } from '../../db/queries/list-block.ts';
 import { clearMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
 import type { CollectedMembers } from './collect-members.ts';
 import { compareList } from './compare-list.ts';
@@ -144,7 +144,7 @@ async function read({ deps, run, scope, reporter }: RunExecution, isReliable: bo
 
 async function loadReliable({ db, env }: SyncDeps, exportId: number, isReliable: boolean) {
   if (!isReliable) return { listed: NOBODY_LISTED, readDistinctIds: async () => new Map<number, null>() };
-  const { people } = await countListBlocks(db, exportId);
+  const people = await countListed(db, exportId);
   const listed = await loadListedPeople(db, exportId, {
     index: 0,
     parts: partsFor(people, env.comparisonMemoryPeople),
