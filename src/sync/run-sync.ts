@@ -6,6 +6,7 @@ import type { SyncDeps } from './deps.ts';
 import { createDestination, type Destination } from './destination.ts';
 import { endOrBreakOff, endRun, postponeRun } from './end-run.ts';
 import { foldBlocks } from './fold-blocks.ts';
+import { considerFullDisk } from './full-disk.ts';
 import { createIterableClient } from './iterable/client.ts';
 import { prepareRun } from './prepare-run.ts';
 import { hasWork, PROGRESS, type RunExecution, requireAttempt } from './run-execution.ts';
@@ -39,8 +40,9 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
     await reporter.stop();
     await endRun(deps, ending);
   } catch (error) {
+    const met = await considerFullDisk(run, reporter, error);
     await reporter.stop();
-    const reason = reporter.halt.aborted ? reporter.halt.reason : error;
+    const reason = reporter.halt.aborted ? reporter.halt.reason : met;
     if (reason instanceof RunHandedOver) throw reason;
     if (reason instanceof RunPostponed) await postponeRun(deps, ending, reason);
     else await endOrBreakOff(deps, ending, reason);
