@@ -1,8 +1,16 @@
 import { connect } from 'node:net';
-import { expect, test } from 'vitest';
+import pg from 'pg';
+import { expect, test, vi } from 'vitest';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 
 const MEGABYTE = 1_000_000;
+
+async function onDatabase(app: TestApp, statement: string) {
+  const client = new pg.Client({ connectionString: app.database.url });
+  await client.connect();
+  await client.query(statement);
+  await client.end();
+}
 
 /** A request whose body comes piece by piece, so that no content-length tells its size. */
 async function postInPieces(app: TestApp, body: ReadableStream<Uint8Array>) {
@@ -93,7 +101,32 @@ test('a WebSocket message of more than a megabyte closes the socket', async () =
   await using app = await startTestApp({ env: { ROLES: 'gateway' } });
   const client = app.api.webSocket();
   const values = client.iterate({ query: `{ viewer { role } } #${'x'.repeat(MEGABYTE)}` });
+  const printed = vi.spyOn(console, 'error');
   await expect(values.next()).rejects.toMatchObject({ code: 1009 });
+  expect(printed.mock.calls).toEqual([]);
+  printed.mockRestore();
+  const line = app.logs.find(({ msg }) => msg === 'a WebSocket was broken off');
+  expect(line).toMatchObject({ level: 20, err: { message: 'Max payload size exceeded' } });
+  expect(JSON.stringify(line).length).toBeLessThan(5_000);
+});
+
+test('a socket whose token cannot be looked up is closed as a fault of ours, which the log alone tells', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' }, allowFaults: true });
+  await onDatabase(app, 'alter table api_tokens rename to api_tokens_gone');
+  const printed = vi.spyOn(console, 'error');
+  const client = app.api.webSocket();
+  const values = client.iterate({ query: '{ viewer { role } }' });
+  await expect(values.next()).rejects.toMatchObject({
+    code: 4500,
+    reason: expect.stringMatching(/^Unexpected error\./),
+  });
+  expect(printed.mock.calls).toEqual([]);
+  printed.mockRestore();
+  expect(app.logs.filter((line) => line.level === 50)).toMatchObject([
+    { err: { message: expect.stringContaining('api_tokens') } },
+  ]);
+  await onDatabase(app, 'alter table api_tokens_gone rename to api_tokens');
+  expect(await app.api.query('{ viewer { role } }')).toEqual({ viewer: { role: 'OWNER' } });
 });
 
 test.each([

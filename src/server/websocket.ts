@@ -50,13 +50,16 @@ export function serveWebSocket(options: {
       connectionInitWaitTimeout: 10_000,
       async onConnect(ctx) {
         const given = ctx.connectionParams?.authorization;
-        const found = await options
-          .findViewer(typeof given === 'string' ? given : undefined)
-          .catch((error) => {
-            throw presentError(error, logger);
-          });
-        if (!found) return false;
         const { socket } = ctx.extra;
+        let found: Awaited<ReturnType<typeof options.findViewer>>;
+        try {
+          found = await options.findViewer(typeof given === 'string' ? given : undefined);
+        } catch (error) {
+          // Thrown, it would be printed by graphql-ws. Nothing reaches a socket that is closing.
+          socket.close(CloseCode.InternalServerError, presentError(error, logger).message);
+          return true;
+        }
+        if (!found) return false;
         ctx.extra.viewer = found.viewer;
         ctx.extra.forget = options.sessions.open(found.viewer, found.expiresAt, () =>
           socket.close(CloseCode.Forbidden, 'Forbidden'),
@@ -105,6 +108,8 @@ export function serveWebSocket(options: {
     sockets,
   );
 
+  sockets.on('connection', (socket) => logBreaks(socket, logger));
+
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (request.url?.split('?')[0] !== '/graphql') {
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
@@ -121,6 +126,15 @@ export function serveWebSocket(options: {
       await service.dispose();
     },
   };
+}
+
+/**
+ * A message that is too large or broken, or a connection that is: ws has closed the socket with the code for it by then.
+ * graphql-ws would write that to standard error with all that belongs to it, and close once more.
+ */
+function logBreaks(socket: WebSocket, logger: Logger): void {
+  socket.removeAllListeners('error');
+  socket.on('error', (error) => logger.debug({ err: error }, 'a WebSocket was broken off'));
 }
 
 /** The watcher's snapshots wait in its mailbox, where newer ones replace older ones, instead of in the socket. */
