@@ -1,10 +1,12 @@
 import type { Logger } from 'pino';
 import { connectDatabase } from '../db/connect.ts';
+import { explainConnectError } from '../db/connect-error.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded-postgres.ts';
 import { isMigrated, migrateToLatest } from '../db/migrate.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { generateKey, generatePassword, keepSecret } from './data-dir.ts';
 import type { Env } from './env.ts';
+import { StartError } from './errors.ts';
 import { findViewer } from './resolvers/api-token.ts';
 import { ensureFirstProject } from './resolvers/project.ts';
 import { buildSchema } from './schema/schema.ts';
@@ -52,7 +54,9 @@ export async function startApp(options: {
     });
     stops.push(() => database.stop());
     const { db } = database;
-    await migrateToLatest(db);
+    await migrateToLatest(db).catch((error) => {
+      throw explainDatabaseError(error, env, databaseUrl);
+    });
     const boss = await startBoss({ databaseUrl, logger, supervise: env.roles.has('worker') });
     stops.push(() => boss.stop());
     const keys = env.encryptionKeys ?? [
@@ -104,6 +108,14 @@ export async function startApp(options: {
     await stopAll();
     throw error;
   }
+}
+
+/** In the operator's words where it is for them to see to. */
+function explainDatabaseError(cause: unknown, env: Pick<Env, 'databaseUrl'>, url: string): unknown {
+  const reason = explainConnectError(cause, url);
+  if (reason === undefined) return cause;
+  const place = env.databaseUrl === undefined ? 'The database in DATA_DIR' : 'DATABASE_URL';
+  return new StartError(`${place}: ${reason}`, { cause });
 }
 
 /** The first project and its token: of a gateway, because it is what the token opens. Gives the secret if it made one. */

@@ -70,3 +70,8 @@ export class SyncAlreadyRunningError extends CohortSyncError {
     this.runId = runId;
   }
 }
+
+/** The service cannot start for want of something that its operator can see to. The message says what. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+}

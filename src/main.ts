@@ -1,5 +1,6 @@
 import { type App, startApp } from './app.ts';
 import { EnvError, readEnv } from './env.ts';
+import { StartError } from './errors.ts';
 import { createLogger } from './logger.ts';
 
 /** A service that is told to stop has this long; then it goes anyway, and others take up what it had. */
@@ -19,7 +20,9 @@ try {
   logger.info({ roles: [...env.roles], ...(app.url ? { url: app.url } : {}) }, 'Cohort Sync is up');
   if (app.firstSecret !== undefined) tellFirstSteps(app.url, app.firstSecret);
 } catch (error) {
-  logger.fatal({ err: error }, 'the service could not start');
+  // What an operator can see to needs no stack.
+  if (error instanceof StartError) logger.fatal(`The service cannot start. ${error.message}`);
+  else logger.fatal({ err: error }, 'the service could not start');
   process.exitCode = 1;
 }
 

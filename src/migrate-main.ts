@@ -1,8 +1,10 @@
 import { connectDatabase } from '../db/connect.ts';
+import { explainConnectError } from '../db/connect-error.ts';
 import { startEmbeddedPostgres } from '../db/embedded-postgres.ts';
 import { migrateToLatest } from '../db/migrate.ts';
 import { generatePassword, keepSecret } from './data-dir.ts';
 import { readEnv } from './env.ts';
+import { StartError } from './errors.ts';
 import { createLogger } from './logger.ts';
 import { startBoss } from './sync/boss.ts';
 
@@ -20,7 +22,10 @@ async function migrate(): Promise<void> {
   try {
     const database = connectDatabase({ url: databaseUrl });
     try {
-      await migrateToLatest(database.db);
+      await migrateToLatest(database.db).catch((error) => {
+        const reason = explainConnectError(error, databaseUrl);
+        throw reason === undefined ? error : new StartError(`DATABASE_URL: ${reason}`, { cause: error });
+      });
     } finally {
       await database.stop();
     }

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import type { GraphQLSchema } from 'graphql';
 import type { Env } from './env.ts';
+import { StartError } from './errors.ts';
 import { closeRevoked, findViewer } from './resolvers/api-token.ts';
 import { discardBody, readBody } from './server/body.ts';
 import { createGraphql } from './server/graphql.ts';
@@ -148,9 +149,10 @@ export function createServer(options: {
   return {
     listen: () =>
       new Promise((resolve, reject) => {
-        server.once('error', reject);
+        const onError = (error: NodeJS.ErrnoException) => reject(explainListenError(error, env));
+        server.once('error', onError);
         server.listen(env.port, env.host, () => {
-          server.off('error', reject);
+          server.off('error', onError);
           const { port } = server.address() as AddressInfo;
           const host = env.host.includes(':') ? `[${env.host}]` : env.host;
           resolve(`http://${host}:${port}`);
@@ -161,6 +163,17 @@ export function createServer(options: {
     },
     stop: () => (stopped ??= stop()),
   };
+}
+
+function explainListenError(cause: NodeJS.ErrnoException, { host, port }: Pick<Env, 'host' | 'port'>): Error {
+  const reasons: Record<string, string> = {
+    EADDRINUSE: `PORT: something listens on ${host}:${port} already. Stop it, or choose another port.`,
+    EACCES: `PORT: this user may not listen on ${port}. Choose a port above 1023.`,
+    EADDRNOTAVAIL: `HOST: this machine has no address ${host}. Choose one that it has, or 0.0.0.0 for all of them.`,
+    ENOTFOUND: `HOST: nobody knows an address for ${host}.`,
+  };
+  const reason = reasons[cause.code ?? ''];
+  return reason === undefined ? cause : new StartError(reason, { cause });
 }
 
 /** A browser that opens /graphql, also by a link with a query in it, is shown GraphiQL, which asks for a token itself. */
