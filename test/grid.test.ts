@@ -12,6 +12,8 @@ test.each([
   { title: 'on a point', now: '10:37', due: '10:52' },
   { title: 'after a long time', now: '18:00', due: '18:07' },
   { title: 'before the start, by another clock', now: '10:00', due: '10:22' },
+  { title: 'long before the start, which a wrong clock has dated', now: '09:30', due: '09:37' },
+  { title: 'long before the start, on a point', now: '09:22', due: '09:37' },
 ])('the next point of the grid lies after now: $title', ({ now, due }) => {
   const at = (time: string) => new Date(`2030-01-01T${time}:00.000Z`);
   expect(nextDueAt(at('10:07'), at(now), 15 * MINUTE)).toEqual(at(due));

@@ -85,7 +85,8 @@ function isComparisonDue({ deps, run, scope }: RunExecution): boolean {
   const comparedAt = scope.export.drift_checked_at?.getTime();
   // A list that was never compared since it was found or Iterable was connected anew: whatever the setting is.
   if (comparedAt === undefined) return true;
-  return intervalMs !== undefined && deps.clock.now().getTime() - comparedAt >= intervalMs;
+  // So far ahead the comparison was dated by a clock that has been put right since.
+  return intervalMs !== undefined && Math.abs(deps.clock.now().getTime() - comparedAt) >= intervalMs;
 }
 
 /** The list was deleted in Iterable: nobody is on it any more, and another one takes its place. */

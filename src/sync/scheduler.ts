@@ -5,6 +5,7 @@ import type { SyncDeps } from './deps.ts';
 import { forgetLedgers } from './forget-ledgers.ts';
 import { nextDueAt } from './grid.ts';
 import { queueRun } from './queue-run.ts';
+import { createRecall } from './recall-put-off.ts';
 import { refreshDueCohorts } from './refresh-cohorts.ts';
 
 /** Due exports that one beat turns into runs in one transaction; the rest waits for the next beat, a second later. */
@@ -45,8 +46,10 @@ export function startScheduler(deps: SyncDeps): Scheduler {
       deps.logger.warn({ err: error }, `${name} failed; the next beat tries again`);
     }
   };
+  const recall = createRecall(deps);
   const options = { noOverlap: true, logger: cronLogger(deps.logger) };
   const tasks = [
+    schedule('* * * * * *', () => beat('bringing times forward', recall), options),
     schedule('* * * * * *', () => beat('queueing due runs', () => queueDueRuns(deps)), options),
     schedule('* * * * * *', () => beat('refreshing cohorts', () => refreshDueCohorts(deps)), options),
     schedule('*/10 * * * * *', () => beat('deleting old ledgers', () => forgetLedgers(deps)), options),
