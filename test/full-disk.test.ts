@@ -1,9 +1,13 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { fullDiskOf } from '../src/sync/full-disk.ts';
 import { checkOutcome } from './support/check-run.ts';
 import { fillDisk } from './support/full-disk.ts';
 import { people } from './support/people.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 import { untilValue, watch } from './support/watch.ts';
+
+/** Some of it waits for the job queue to give a run up. */
+vi.setConfig({ testTimeout: 120_000 });
 
 const BATCH_SIZE = 5;
 const CONCURRENCY = 2;
@@ -57,7 +61,7 @@ test('a run whose answers find no room waits for it, says so, sends nothing mean
   const first = await app.syncToEnd(cohort.id, 'ONE_TIME');
   app.mixpanel.setMembers(cohort.externalId, [...people(10, 'stay'), ...people(20, 'new')]);
   app.sandbox.calls.clear();
-  app.sandbox.faults.add({ operation: 'iterable.subscribe', skip: 2, delayMs: 1000, times: CONCURRENCY });
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', skip: 2, delayMs: 3000, times: CONCURRENCY });
   const runId = await app.runExport(first.exportId);
   const snapshots = watch(
     app.api,
@@ -95,7 +99,7 @@ test('a run that is cancelled while it waits for room ends when there is some, a
   await using app = await startTestApp({ env: { ...env, DRIFT_CHECK_INTERVAL: 'off' } });
   await app.connect();
   const cohort = await app.addCohort('Trial', people(20));
-  app.sandbox.faults.add({ operation: 'iterable.subscribe', delayMs: 500, times: CONCURRENCY });
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', delayMs: 3000, times: CONCURRENCY });
   const { runId, exportId } = await app.startSync(cohort.id, 'ONE_TIME');
   await app.sandbox.calls.until((calls) => calls.some((call) => call.operation === 'iterable.createList'));
   await expect.poll(async () => (await app.readRun(runId)).phase).toBe('ADDING');
@@ -117,7 +121,7 @@ test('when nothing at all can be written the API refuses, nobody is asked anythi
   const cohort = await app.addCohort('Trial', people(20));
   const other = await app.addCohort('Other', people(3, 'other'));
   const ticking = await app.syncToEnd(other.id, 'DYNAMIC');
-  app.sandbox.faults.add({ operation: 'iterable.subscribe', delayMs: 1000, times: CONCURRENCY });
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', delayMs: 3000, times: CONCURRENCY });
   const { runId } = await app.startSync(cohort.id, 'ONE_TIME');
   await expect.poll(async () => (await app.readRun(runId)).phase).toBe('ADDING');
   await using disk = await fillDisk(app.database.url, 'everything');
@@ -141,4 +145,11 @@ test('when nothing at all can be written the API refuses, nobody is asked anythi
     trigger: 'SCHEDULED',
     counts: { unchanged: 3 },
   });
+});
+
+test('a disk for temporary files that is full is told apart from that of the database', () => {
+  const errno = (code: string) => Object.assign(new Error(`${code}: write`), { code, syscall: 'write' });
+  expect(fullDiskOf(errno('ENOSPC'))).toBe('for temporary files');
+  expect(fullDiskOf(errno('EPIPE'))).toBeUndefined();
+  expect(fullDiskOf(undefined)).toBeUndefined();
 });

@@ -473,7 +473,7 @@ describe('somebody who comes more than once counts once, as they came first', ()
     ];
     await using world = await start(rows);
     slow.forEach((page, index) => {
-      world.app.sandbox.faults.add({ operation: 'mixpanel.engage', page, delayMs: 250 * index });
+      world.app.sandbox.faults.add({ operation: 'mixpanel.engage', page, delayMs: 400 * index });
     });
     const { run, onList } = await world.run();
     expect(pagesRead(world.app).filter((page) => slow.includes(Number(page)))).toEqual(slow);
