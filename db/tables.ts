@@ -23,7 +23,8 @@ export type SyncRunStatus = ActiveRunStatus | FinishedRunStatus;
 export type SyncPhase = 'WAITING' | 'READING' | 'PLANNING' | 'REMOVING' | 'ADDING' | 'FINISHING' | 'DONE';
 export type CancelCause = 'REQUEST' | 'DISCONNECT';
 export type BatchKind = 'REMOVE' | 'ADD';
-export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED' | 'UNANSWERED';
+export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED' | 'UNANSWERED' | 'HELD';
+export type RemovalDecision = 'APPROVED' | 'DISCARDED';
 export type MemberOutcome = 'ADDED' | 'UNCHANGED' | 'REMOVED' | 'REJECTED';
 export type RejectionReason =
   | 'MISSING_EMAIL'
@@ -173,6 +174,8 @@ interface ExportTable {
   /** When the list was made, by us or, as Iterable says, by whoever; null when nobody knows. */
   list_created_at: Date | null;
   list_size: Generated<number>;
+  /** People on the list whom a discarded removal keeps there. */
+  kept_count: Generated<number>;
   drift_checked_at: Date | null;
   /** The next point of the grid; kept while paused, shown only while it counts. */
   next_run_at: Date | null;
@@ -204,6 +207,14 @@ interface SyncRunTable {
   /** unchanged and rejected as the plan found them; batches add to both. */
   planned_unchanged: Generated<number>;
   planned_rejected: Generated<number>;
+  /** Members whom the run had added before this plan: it was planned twice. */
+  planned_added: Generated<number>;
+  /** Number of the first batch of the newest plan. */
+  planned_from: Generated<number>;
+  /** People whom a discarded removal kept on the list are removed too. */
+  include_kept: Generated<boolean>;
+  /** About the removals that the guard held. */
+  decision: RemovalDecision | null;
   queued_at: Date;
   started_at: Date | null;
   planned_at: Date | null;

@@ -1,18 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Bucket } from '../sandbox/iterable/identity.ts';
 import type { Member } from '../sandbox/mixpanel/project.ts';
+import { createRandom } from './support/random.ts';
 import { startTestApp } from './support/test-app.ts';
-
-/** mulberry32 (public domain): the same numbers for the same seed. */
-function createRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 const POPULATION = 60;
 const RUNS = 10;

@@ -3,18 +3,21 @@ import type { Db } from '../connect.ts';
 import type {
   CancelCause,
   FinishedRunStatus,
+  RemovalDecision,
   RunPurpose,
   SyncErrorCode,
   SyncPhase,
   SyncRunRow,
   SyncTrigger,
 } from '../tables.ts';
+import { deletePlannedBatches } from './sync-batch.ts';
 
 export interface NewRun {
   projectId: string;
   exportId: number;
   trigger: SyncTrigger;
   purpose?: RunPurpose;
+  includeKept?: boolean;
   now: Date;
 }
 
@@ -27,6 +30,7 @@ export async function insertRun(db: Db, run: NewRun): Promise<{ run: SyncRunRow;
       export_id: run.exportId,
       trigger: run.trigger,
       purpose: run.purpose ?? 'SYNC',
+      include_kept: run.includeKept ?? false,
       queued_at: run.now,
     })
     .onConflict((conflict) =>
@@ -80,6 +84,9 @@ export interface RunChanges {
   rejected?: number;
   planned_unchanged?: number;
   planned_rejected?: number;
+  planned_added?: number;
+  planned_from?: number;
+  pending_removals?: number;
   planned_at?: Date;
   requests_sent?: number;
   notices?: string[];
@@ -134,10 +141,16 @@ export async function lockPlan(db: Db, attempt: RunAttempt): Promise<boolean> {
   return (await readRunSignals(db, attempt)) !== undefined;
 }
 
+export interface RunError {
+  code: SyncErrorCode;
+  message: string;
+  retryable: boolean;
+}
+
 export interface RunEnd {
   status: FinishedRunStatus;
   finishedAt: Date;
-  error?: { code: SyncErrorCode; message: string; retryable: boolean };
+  error?: RunError;
   changes: RunChanges;
 }
 
@@ -164,6 +177,40 @@ export async function finishRun(db: Db, { runId, attempt }: RunAttempt, end: Run
   return numUpdatedRows === 1n;
 }
 
+/** The run waits for a decision about its removals. False when it is no longer ours, or is asked to end. */
+export async function holdRun(db: Db, attempt: RunAttempt, changes: RunChanges): Promise<boolean> {
+  const { progress: _, ...plain } = changes;
+  const { numUpdatedRows } = await db
+    .updateTable('sync_runs')
+    .set({ ...plain, status: 'AWAITING_APPROVAL', phase: 'WAITING' })
+    .where('id', '=', attempt.runId)
+    .where('cancel_requested_at', 'is', null)
+    .where('attempt', '=', attempt.attempt)
+    .where('status', '=', 'RUNNING')
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+/** A held run is to go on as it was decided. Undefined when it is not held. */
+export async function decideRun(
+  db: Db,
+  runId: string,
+  decision: RemovalDecision,
+): Promise<SyncRunRow | undefined> {
+  return db
+    .updateTable('sync_runs')
+    .set({
+      status: 'QUEUED',
+      decision,
+      // Those who were approved wait no longer; those who were discarded are told of for good.
+      ...(decision === 'APPROVED' ? { pending_removals: 0 } : {}),
+    })
+    .where('id', '=', runId)
+    .where('status', '=', 'AWAITING_APPROVAL')
+    .returningAll()
+    .executeTakeFirst();
+}
+
 /** Puts a run that cannot go on yet back into the queue. False when it is no longer ours, or is asked to end. */
 export async function parkRun(db: Db, { runId, attempt }: RunAttempt): Promise<boolean> {
   const { numUpdatedRows } = await db
@@ -177,27 +224,39 @@ export async function parkRun(db: Db, { runId, attempt }: RunAttempt): Promise<b
   return numUpdatedRows === 1n;
 }
 
-/** A queued run ends at once; a running one is asked to. The first cause stays. Undefined when the run was over. */
+/**
+ * A run that waits in the queue or for approval ends at once, without what it has not sent; a running one is asked to end.
+ * The first cause stays. Undefined when the run was over. Within a transaction.
+ */
 export async function requestCancel(
   db: Db,
   runId: string,
-  request: { now: Date; cause: CancelCause },
+  request: { now: Date; cause: CancelCause; heldError?: RunError },
 ): Promise<SyncRunRow | undefined> {
-  const { now, cause } = request;
-  const cancelled = await db
-    .updateTable('sync_runs')
-    .set({
-      status: 'CANCELLED',
-      phase: 'DONE',
-      finished_at: now,
-      cancel_requested_at: now,
-      cancel_cause: cause,
-    })
-    .where('id', '=', runId)
-    .where('status', '=', 'QUEUED')
-    .returningAll()
-    .executeTakeFirst();
-  if (cancelled) return cancelled;
+  const { now, cause, heldError } = request;
+  const endWaiting = (waiting: 'QUEUED' | 'AWAITING_APPROVAL', error: RunError | undefined) =>
+    db
+      .updateTable('sync_runs')
+      .set({
+        status: error ? 'FAILED' : 'CANCELLED',
+        phase: 'DONE',
+        finished_at: now,
+        cancel_requested_at: now,
+        cancel_cause: cause,
+        pending_removals: 0,
+        error_code: error?.code ?? null,
+        error_message: error?.message ?? null,
+        error_retryable: error?.retryable ?? null,
+      })
+      .where('id', '=', runId)
+      .where('status', '=', waiting)
+      .returningAll()
+      .executeTakeFirst();
+  const ended = (await endWaiting('QUEUED', undefined)) ?? (await endWaiting('AWAITING_APPROVAL', heldError));
+  if (ended) {
+    await deletePlannedBatches(db, runId);
+    return ended;
+  }
   return db
     .updateTable('sync_runs')
     .set({

@@ -35,29 +35,32 @@ export async function setExportList(
 }
 
 /**
- * The run is over: the size of its list, and one-time exports are complete. Writes nothing when nothing changes. Gives
+ * The run is over: the size of its list, how many are kept on it, and one-time exports are complete. Writes nothing when nothing changes. Gives
  * whether a follow-up was asked for.
  */
 export async function closeExportRun(
   db: Db,
   exportId: number,
-  changes: { listSize?: number },
+  changes: { listSize?: number; keptCount?: number },
 ): Promise<{ followUp: boolean; projectId: string }> {
   const before = await db
     .selectFrom('exports')
-    .select(['follow_up_requested', 'status', 'sync_type', 'project_id', 'list_size'])
+    .select(['follow_up_requested', 'status', 'sync_type', 'project_id', 'list_size', 'kept_count'])
     .where('id', '=', exportId)
     .forUpdate()
     .executeTakeFirstOrThrow();
   const isComplete =
     before.sync_type === 'ONE_TIME' && (before.status === 'ACTIVE' || before.status === 'PAUSED');
   const listSize = changes.listSize ?? before.list_size;
-  if (isComplete || before.follow_up_requested || listSize !== before.list_size) {
+  const keptCount = changes.keptCount ?? before.kept_count;
+  const isSame = listSize === before.list_size && keptCount === before.kept_count;
+  if (isComplete || before.follow_up_requested || !isSame) {
     await db
       .updateTable('exports')
       .set({
         follow_up_requested: false,
         list_size: listSize,
+        kept_count: keptCount,
         ...(isComplete ? { status: 'COMPLETED' as const } : {}),
       })
       .where('id', '=', exportId)

@@ -48,6 +48,7 @@ export interface ExportChanges {
   nextRunAt?: Date | null;
   listName?: string;
   listSize?: number;
+  keptCount?: number;
 }
 
 export async function updateExport(db: Db, exportId: number, changes: ExportChanges): Promise<ExportRow> {
@@ -59,6 +60,7 @@ export async function updateExport(db: Db, exportId: number, changes: ExportChan
       next_run_at: changes.nextRunAt,
       list_name: changes.listName,
       list_size: changes.listSize,
+      kept_count: changes.keptCount,
     })
     .where('id', '=', exportId)
     .returningAll()

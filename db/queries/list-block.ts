@@ -7,6 +7,8 @@ import type { SyncBatchRow } from '../tables.ts';
 export const MARKS = {
   /** Iterable's answer never came: they may or may not be there. */
   uncertain: 1,
+  /** They do not qualify, and stay because their removal was discarded. */
+  kept: 2,
   /** They were there by all that we know, and the real list does not show them. */
   missing: 4,
 } as const;

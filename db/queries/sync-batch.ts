@@ -8,12 +8,14 @@ export const NOTES = {
   resent: 1,
   /** Gone from the list, or put on it, without a run of ours. */
   drift: 2,
+  /** While a plan is made: a removal that does not wait for approval, an addition that does. Added to the others. */
+  sorted: 4,
 } as const;
 
 export type NewBatch = Pick<
   SyncBatchRow,
   'number' | 'kind' | 'size' | 'keys' | 'fingerprints' | 'people' | 'notes' | 'places'
->;
+> & { state?: 'PLANNED' | 'HELD' };
 
 /** One statement each: some 100 kB, which a larger one would only copy around. */
 export async function insertBatch(db: Db, run: { exportId: number; runId: string }, batch: NewBatch) {
@@ -115,19 +117,50 @@ export async function commitWithoutWaiting(trx: Db): Promise<void> {
   await sql`set local synchronous_commit = off`.execute(trx);
 }
 
-/** What the settled batches of a run add up to, and how many of its people are still to be sent. */
-export async function sumSettledBatches(db: Db, runId: string): Promise<BatchCounts & { open: number }> {
+/**
+ * What the settled batches of a run add up to, and how many of its people are still to be sent, and how many wait for
+ * a decision. Members are those of the plan that begins with batch plannedFrom; removed are all.
+ */
+export async function sumBatches(
+  db: Db,
+  runId: string,
+  plannedFrom: number,
+): Promise<BatchCounts & { open: number; held: number }> {
+  const ofPlan = (column: 'added' | 'unchanged' | 'rejected') =>
+    sql<number>`coalesce(sum(${sql.ref(column)}) filter (where number >= ${plannedFrom}), 0)::int`.as(column);
   return db
     .selectFrom('sync_batches')
     .select([
-      sql<number>`coalesce(sum(added), 0)::int`.as('added'),
-      sql<number>`coalesce(sum(unchanged), 0)::int`.as('unchanged'),
+      ofPlan('added'),
+      ofPlan('unchanged'),
+      ofPlan('rejected'),
       sql<number>`coalesce(sum(removed), 0)::int`.as('removed'),
-      sql<number>`coalesce(sum(rejected), 0)::int`.as('rejected'),
       sql<number>`coalesce(sum(size) filter (where state in ('PLANNED', 'SENT')), 0)::int`.as('open'),
+      sql<number>`coalesce(sum(size) filter (where state = 'HELD'), 0)::int`.as('held'),
     ])
     .where('run_id', '=', runId)
     .executeTakeFirstOrThrow();
+}
+
+/** Batches by which a run has added people. */
+export async function listAddedBatches(db: Db, runId: string): Promise<Pick<SyncBatchRow, 'id' | 'notes'>[]> {
+  return db
+    .selectFrom('sync_batches')
+    .select(['id', 'notes'])
+    .where('run_id', '=', runId)
+    .where('kind', '=', 'ADD')
+    .where('state', '=', 'SETTLED')
+    .execute();
+}
+
+/** For the next batch of a run. */
+export async function nextBatchNumber(db: Db, runId: string): Promise<number> {
+  const { next } = await db
+    .selectFrom('sync_batches')
+    .select(sql<number>`coalesce(max(number) + 1, 0)`.as('next'))
+    .where('run_id', '=', runId)
+    .executeTakeFirstOrThrow();
+  return next;
 }
 
 export type UnansweredBatch = Pick<SyncBatchRow, 'id' | 'kind' | 'size' | 'notes' | 'places'>;
@@ -164,8 +197,12 @@ export async function markBatchUnanswered(
 }
 
 /** What a run had planned and not sent. */
-export async function deletePlannedBatches(db: Db, runId: string): Promise<void> {
-  await db.deleteFrom('sync_batches').where('run_id', '=', runId).where('state', '=', 'PLANNED').execute();
+export async function deletePlannedBatches(
+  db: Db,
+  runId: string,
+  states: ('PLANNED' | 'HELD')[] = ['PLANNED', 'HELD'],
+): Promise<void> {
+  await db.deleteFrom('sync_batches').where('run_id', '=', runId).where('state', 'in', states).execute();
 }
 
 /** The key of each person of a batch, 16 bytes each. */

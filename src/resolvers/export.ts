@@ -13,6 +13,7 @@ import * as states from '../sync/export-state.ts';
 import { listNameFor } from '../sync/list-name.ts';
 import * as queue from '../sync/queue-run.ts';
 import { type ExportDelay, quotaDelay } from '../sync/quota-delay.ts';
+import { approvalDelay } from '../sync/removal-guard.ts';
 import { startExport } from '../sync/start-export.ts';
 import { requireCohort } from './cohort.ts';
 import { requireIntegration } from './integration.ts';
@@ -71,8 +72,10 @@ export function readIntervalMinutes({ sync }: Context, exported: ExportRow): num
   return exported.sync_type === 'DYNAMIC' ? sync.env.dynamicSyncIntervalMs / 60_000 : null;
 }
 
-/** Null unless more runs are asked for than Mixpanel's quota allows. */
+/** Null unless runs have to wait: for an approval, or because more are asked for than Mixpanel's quota allows. */
 export async function readDelay(ctx: Context, exported: ExportRow): Promise<ExportDelay | null> {
+  const newest = await ctx.load.lastRun.load(exported.id);
+  if (newest?.status === 'AWAITING_APPROVAL') return approvalDelay(newest, ctx.sync.env);
   if (exported.sync_type !== 'DYNAMIC' || exported.status !== 'ACTIVE') return null;
   const cohort = await readCohortOf(ctx, exported);
   if (cohort.source !== 'MIXPANEL') return null;
@@ -89,12 +92,21 @@ export async function startSync(
   return await startExport(ctx.sync, { cohort, integration, syncType: input.syncType });
 }
 
-export async function runExport(ctx: Context, exportId: number): Promise<SyncRunRow> {
+export async function runExport(
+  ctx: Context,
+  exportId: number,
+  options: { includeKept: boolean },
+): Promise<SyncRunRow> {
   const exported = await requireExport(ctx, exportId);
+  await requirePartners(ctx, exported);
+  return await queue.runExport(ctx.sync, exported, options);
+}
+
+/** Throws NotFoundError and MIXPANEL_NOT_CONNECTED: whatever a run of the export reads from has to be there. */
+export async function requirePartners(ctx: Context, exported: ExportRow): Promise<void> {
   await requireIntegration(ctx, 'ITERABLE');
   const cohort = await readCohortOf(ctx, exported);
   if (cohort.source === 'MIXPANEL') await requireMixpanel(ctx);
-  return await queue.runExport(ctx.sync, exported);
 }
 
 export async function pauseExport(ctx: Context, exportId: number): Promise<ExportRow> {

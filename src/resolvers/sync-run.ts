@@ -10,13 +10,15 @@ import type {
   ExportRow,
   MemberOutcome,
   RejectionReason,
+  RemovalDecision,
   SyncRunRow,
   SyncRunStatus,
 } from '../../db/tables.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import { cancelRun } from '../sync/cancel-run.ts';
-import { requireExport } from './export.ts';
+import { decideRemovals } from '../sync/decide-removals.ts';
+import { requireExport, requirePartners } from './export.ts';
 import { type Connection, idKey, isRowId, type PageArgs, pageOf } from './page.ts';
 
 export async function requireRun({ load }: Context, runId: string): Promise<SyncRunRow> {
@@ -92,4 +94,16 @@ export function readRunMembers(
 
 export async function cancelSyncRun(ctx: Context, runId: string): Promise<SyncRunRow> {
   return await cancelRun(ctx.sync, await requireRun(ctx, runId));
+}
+
+/** The removals of a held run: the people leave the list, or are kept on it. */
+export async function decideSyncRun(
+  ctx: Context,
+  runId: string,
+  decision: RemovalDecision,
+): Promise<SyncRunRow> {
+  const run = await requireRun(ctx, runId);
+  const exported = await readExportOf(ctx, run);
+  if (decision === 'APPROVED') await requirePartners(ctx, exported);
+  return await decideRemovals(ctx.sync, run, exported.integration_id, decision);
 }

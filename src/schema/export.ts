@@ -61,6 +61,10 @@ builder.node(Export, {
       resolve: (exported, _args, ctx) => isListNameOutdated(ctx, exported),
     }),
     listSize: t.exposeInt('list_size', { description: 'People on the list as of the last run.' }),
+    keptCount: t.exposeInt('kept_count', {
+      description:
+        'People whom a discarded removal keeps on the list although they do not qualify, as of the last run. Until they qualify once more, or runExport(includeKept: true).',
+    }),
     nextRunAt: t.field({
       type: 'DateTime',
       nullable: true,
@@ -76,7 +80,8 @@ builder.node(Export, {
     delay: t.field({
       type: ExportDelay,
       nullable: true,
-      description: "Set when runs come later than asked, for example for Mixpanel's query quota.",
+      description:
+        "Set when runs come later than asked: for Mixpanel's query quota, or while a run waits for approval.",
       resolve: (exported, _args, ctx) => readDelay(ctx, exported),
     }),
     createdAt: t.expose('created_at', {
@@ -148,9 +153,19 @@ builder.mutationFields((t) => ({
   runExport: t.field({
     type: SyncRun,
     authScopes: CHANGE,
-    description: 'Runs an existing export now, a paused one once. INVALID_STATE for a stopped one.',
-    args: { exportId: t.arg.id(exportIdArg) },
-    resolve: (_root, { exportId }, ctx) => runExport(ctx, readExportId(exportId)),
+    description:
+      'Runs an existing export now, a paused one once. INVALID_STATE for a stopped one; SYNC_ALREADY_RUNNING with extensions.runId, also while a run waits for approval.',
+    args: {
+      exportId: t.arg.id(exportIdArg),
+      includeKept: t.arg.boolean({
+        required: true,
+        defaultValue: false,
+        description:
+          'Also removes people whom a discarded removal keeps on the list; the removal guard may hold them again.',
+      }),
+    },
+    resolve: (_root, { exportId, includeKept }, ctx) =>
+      runExport(ctx, readExportId(exportId), { includeKept }),
   }),
   pauseExport: t.field({
     type: Export,

@@ -93,7 +93,7 @@ builder.queryFields((t) => ({
 
 const RemovalGuardInput = builder.inputType('RemovalGuardInput', {
   description:
-    'A run that would remove more than maxShare of the list, and at least minRemovals people, waits for approval. Kept with the connection; runs are not held by it yet.',
+    'A run that would remove more than maxShare of the list, and at least minRemovals people, waits for approval.',
   fields: (t) => ({
     maxShare: t.float({
       required: true,

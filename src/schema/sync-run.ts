@@ -1,6 +1,7 @@
 import type { SyncErrorCode as SyncErrorCodeValue, SyncRunRow } from '../../db/tables.ts';
 import {
   cancelSyncRun,
+  decideSyncRun,
   readExportOf,
   readProjectRuns,
   readRunMembers,
@@ -30,7 +31,8 @@ const SyncCounts = builder.objectRef<SyncRunRow>('SyncCounts').implement({
     rejected: t.exposeInt('rejected', { description: 'Members who are not on the list; members tells why.' }),
     notProcessed: t.exposeInt('not_processed', { description: 'Members whose turn has not come.' }),
     pendingRemovals: t.exposeInt('pending_removals', {
-      description: 'People whose removal waits for approval.',
+      description:
+        'People whose removal waits for approval, or was discarded. 0 once it was approved, or the run was cancelled.',
     }),
     requestsSent: t.exposeInt('requests_sent', {
       description: 'Requests to the destination, reads and retries included.',
@@ -157,13 +159,32 @@ builder.queryFields((t) => ({
   }),
 }));
 
-builder.mutationField('cancelSyncRun', (t) =>
-  t.field({
+const runIdArg = { required: true, description: 'The id of the run.' } as const;
+const readRunId = (id: string) => readId('SyncRun', 'sync run', id);
+
+builder.mutationFields((t) => ({
+  cancelSyncRun: t.field({
     type: SyncRun,
     authScopes: CHANGE,
     description:
-      'Ends a run: a queued one at once, a running one between two batches; what was sent stays sent and is recorded. INVALID_STATE when it is over.',
-    args: { runId: t.arg.id({ required: true, description: 'The id of the run.' }) },
-    resolve: (_root, { runId }, ctx) => cancelSyncRun(ctx, readId('SyncRun', 'sync run', runId)),
+      'Ends a run: a queued or held one at once, a running one between two batches; what was sent stays sent and is recorded. INVALID_STATE when it is over.',
+    args: { runId: t.arg.id(runIdArg) },
+    resolve: (_root, { runId }, ctx) => cancelSyncRun(ctx, readRunId(runId)),
   }),
-);
+  approveRemovals: t.field({
+    type: SyncRun,
+    authScopes: CHANGE,
+    description:
+      'Lets a run that the removal guard holds remove the people who were pending: the cohort is read again, those of them who still do not qualify are removed, newcomers are added, and anybody else waits for the next run. The counts are then those of the second reading. INVALID_STATE when the run is not held; MIXPANEL_NOT_CONNECTED, INTEGRATION_NOT_CONNECTED.',
+    args: { runId: t.arg.id(runIdArg) },
+    resolve: (_root, { runId }, ctx) => decideSyncRun(ctx, readRunId(runId), 'APPROVED'),
+  }),
+  discardRemovals: t.field({
+    type: SyncRun,
+    authScopes: CHANGE,
+    description:
+      'Finishes a run that the removal guard holds without removing: additions that had waited are sent, and the people who were pending are kept on the list (Export.keptCount). INVALID_STATE when the run is not held; INTEGRATION_NOT_CONNECTED.',
+    args: { runId: t.arg.id(runIdArg) },
+    resolve: (_root, { runId }, ctx) => decideSyncRun(ctx, readRunId(runId), 'DISCARDED'),
+  }),
+}));

@@ -5,8 +5,8 @@ import type { IntegrationRow } from '../../db/tables.ts';
 import type { SyncDeps } from './deps.ts';
 
 /**
- * Forgets the key and stops the exports: queued runs are cancelled, a running one ends between two batches. Lists in
- * Iterable stay as they are. Disconnected already: nothing happens.
+ * Forgets the key and stops the exports: queued runs are cancelled, a running one ends between two batches, a held one
+ * at once. Lists in Iterable stay as they are. Disconnected already: nothing happens.
  */
 export async function disconnectIterable(
   deps: SyncDeps,
@@ -16,7 +16,16 @@ export async function disconnectIterable(
     const cleared = await clearIntegration(trx, integration.id);
     for (const exportId of await stopExports(trx, integration.id)) {
       const active = await findActiveRun(trx, exportId);
-      if (active) await requestCancel(trx, active.id, { now: deps.clock.now(), cause: 'DISCONNECT' });
+      if (!active) continue;
+      await requestCancel(trx, active.id, {
+        now: deps.clock.now(),
+        cause: 'DISCONNECT',
+        heldError: {
+          code: 'INTEGRATION_DISCONNECTED',
+          message: 'Iterable was disconnected while the removals of the run waited for approval.',
+          retryable: false,
+        },
+      });
     }
     return cleared;
   });

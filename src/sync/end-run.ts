@@ -1,7 +1,16 @@
 import type { Logger } from 'pino';
 import type { Db } from '../../db/connect.ts';
-import { findCancelCause, finishRun, parkRun, type RunEnd } from '../../db/queries/active-run.ts';
+import {
+  findCancelCause,
+  finishRun,
+  holdRun,
+  parkRun,
+  type RunEnd,
+  readRunSignals,
+} from '../../db/queries/active-run.ts';
 import { closeExportRun, setListCompared } from '../../db/queries/export-list.ts';
+import { updateExport } from '../../db/queries/export-state.ts';
+import { countHeldRemovals, countKept } from '../../db/queries/held-batch.ts';
 import { setIntegrationAttention } from '../../db/queries/integration-state.ts';
 import { countListed, deleteSpentBlocks, MARKS } from '../../db/queries/list-block.ts';
 import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
@@ -41,7 +50,7 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
   const now = deps.clock.now();
   const end = await deps.db.transaction().execute(async (trx) => {
     const isDisconnected = (await findCancelCause(trx, run.id)) === 'DISCONNECT';
-    const outcome = outcomeOf(reason, isDisconnected, reporter);
+    const outcome = outcomeOf(reason, isDisconnected, ending);
     // Connections before exports before runs: disconnecting locks in this order too.
     if (outcome.error?.code === 'DESTINATION_UNAUTHORIZED') {
       await setIntegrationAttention(trx, scope.integration, outcome.error.message);
@@ -58,14 +67,17 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
     if (isOtherProject(integration, scope.integration)) await setListCompared(trx, run.export_id, null);
     // Counting a list of millions takes its time, and most runs change nothing.
     const isSizeKnown = reason === undefined && reporter.current.requests_sent === 0;
+    const hadKept = scope.export.kept_count > 0 || run.decision === 'DISCARDED';
     if (!isSizeKnown) await deleteSpentBlocks(trx, run.export_id);
     const { followUp } = await closeExportRun(trx, run.export_id, {
       ...(isSizeKnown ? {} : { listSize: await countListed(trx, run.export_id) }),
+      ...(hadKept ? { keptCount: await countKept(trx, run.export_id) } : {}),
     });
+    const isDiscarded = run.decision === 'DISCARDED';
     const finished = await finishRun(trx, reporter.attempt, {
       ...outcome,
       finishedAt: now,
-      changes: reporter.current,
+      changes: isDiscarded ? reporter.current : { ...reporter.current, pending_removals: 0 },
     });
     if (!finished) throw new RunHandedOver('Another worker has taken the run up.');
     if (followUp)
@@ -103,6 +115,25 @@ export async function endOrBreakOff(deps: SyncDeps, ending: EndingRun, reason: u
   }
 }
 
+/** All that may be done without an approval is done. The export shows how long the list is now. */
+export async function awaitApproval(deps: SyncDeps, { run, reporter, logger }: EndingRun): Promise<void> {
+  const pending = await deps.db.transaction().execute(async (trx) => {
+    const listSize = await countListed(trx, run.export_id);
+    await updateExport(trx, run.export_id, { listSize, keptCount: await countKept(trx, run.export_id) });
+    const pending = await countHeldRemovals(trx, run.id);
+    reporter.notice(
+      `The removal of ${pending} of the ${listSize} people on the list was held: it is more than the removal guard allows without approval.`,
+    );
+    if (await holdRun(trx, reporter.attempt, { ...reporter.current, pending_removals: pending }))
+      return pending;
+    const isOurs = await readRunSignals(trx, reporter.attempt);
+    throw isOurs
+      ? new RunCancelled('The run was asked to end.')
+      : new RunHandedOver('Another worker has taken the run up.');
+  });
+  logger.warn({ pending }, 'the removals of the run wait for approval');
+}
+
 /** Gives the run back to the queue until it can go on. */
 export async function postponeRun(deps: SyncDeps, ending: EndingRun, reason: RunPostponed): Promise<void> {
   await deps.db.transaction().execute(async (trx) => {
@@ -121,10 +152,10 @@ function isOtherProject(now: IntegrationRow, before: IntegrationRow): boolean {
 function outcomeOf(
   reason: unknown,
   isDisconnected: boolean,
-  reporter: RunReporter,
+  { run, reporter }: EndingRun,
 ): Pick<RunEnd, 'status' | 'error'> {
   if (reason === undefined) {
-    const isPartial = (reporter.current.rejected ?? 0) > 0;
+    const isPartial = (reporter.current.rejected ?? 0) > 0 || run.decision === 'DISCARDED';
     return { status: isPartial ? 'PARTIALLY_SUCCEEDED' : 'SUCCEEDED' };
   }
   if (isDisconnected) {

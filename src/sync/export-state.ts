@@ -82,7 +82,7 @@ async function stopIdle(deps: SyncDeps, scope: RunScope, action: ListAction): Pr
   return await updateExport(deps.db, current.id, {
     status: 'STOPPED',
     nextRunAt: null,
-    ...(action === 'DELETE' ? { listSize: 0 } : {}),
+    ...(action === 'DELETE' ? { listSize: 0, keptCount: 0 } : {}),
   });
 }
 
@@ -96,10 +96,15 @@ async function endActiveRun(deps: SyncDeps, exportId: number): Promise<void> {
         'The run of this export is still finishing its last batch; try again in a moment.',
       );
     }
-    if (active.cancel_requested_at === null)
-      await requestCancel(deps.db, active.id, { now: deps.clock.now(), cause: 'REQUEST' });
+    if (active.cancel_requested_at === null) await cancelActive(deps, active.id);
     else await wait(CANCEL_POLL_MS);
   }
+}
+
+async function cancelActive(deps: SyncDeps, runId: string): Promise<void> {
+  await deps.db
+    .transaction()
+    .execute((trx) => requestCancel(trx, runId, { now: deps.clock.now(), cause: 'REQUEST' }));
 }
 
 async function deleteList(deps: SyncDeps, { integration }: RunScope, exported: ExportRow): Promise<void> {

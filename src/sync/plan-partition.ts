@@ -32,6 +32,8 @@ export interface PartitionPlan {
   restated: BlockPerson[];
   /** Places of people who turned out not to be on the list, and are not to be put there. */
   vacated: Place[];
+  /** Places of people who were kept on the list, and qualify once more. */
+  requalified: Place[];
   unchanged: number;
   /** Rejected as before: nothing is to be written. */
   stillRejected: number;
@@ -74,6 +76,7 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     additions: [],
     restated: [],
     vacated: [],
+    requalified: [],
     unchanged: 0,
     stillRejected: 0,
     newRejections: [],
@@ -100,6 +103,7 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     const place = number < 0 ? undefined : listed.placeOf(number);
     const described = { ...person, key, fingerprint: readRecord.fingerprint(buffer, at), place };
     if (number >= 0) listed.see(number);
+    if (place && (marks & MARKS.kept) !== 0) plan.requalified.push(place);
     if (number >= 0 && (marks & (MARKS.uncertain | MARKS.missing)) === 0) {
       const before = input.personOf(number);
       const isWritten = projectType === 'EMAIL' && person.userId !== null && person.userId !== before.userId;

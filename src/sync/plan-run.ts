@@ -1,33 +1,48 @@
 import type { Db } from '../../db/connect.ts';
-import { countListed, insertListBlock, MARKS } from '../../db/queries/list-block.ts';
+import { listKeptJoiners } from '../../db/queries/held-batch.ts';
+import { countListed, MARKS } from '../../db/queries/list-block.ts';
 import {
   closeRejections,
   hasOpenRejections,
   insertRejections,
   loadOpenRejections,
 } from '../../db/queries/rejection.ts';
-import { deletePlannedBatches, insertBatch, NOTES } from '../../db/queries/sync-batch.ts';
-import type { BatchKind, IterableProjectType } from '../../db/tables.ts';
-import { changePlaces } from './change-places.ts';
+import {
+  deletePlannedBatches,
+  listAddedBatches,
+  NOTES,
+  nextBatchNumber,
+} from '../../db/queries/sync-batch.ts';
+import type { IterableProjectType } from '../../db/tables.ts';
+import { changePlaces, type PlaceChange } from './change-places.ts';
 import type { CollectedMembers } from './collect-members.ts';
+import { createJournal, type Journal } from './journal.ts';
 import { rangeOf } from './key-range.ts';
-import { type ListedPeople, loadListedPeople, partsFor } from './listed-people.ts';
-import { type BlockPerson, encodePeople } from './people-block.ts';
+import { type ListedPeople, loadListedPeople, type Place, partsFor } from './listed-people.ts';
 import { listMet, type OpenRejection, planPartition } from './plan-partition.ts';
 import { readPeople } from './read-people.ts';
+import { holdRemovals, keepApprovedRemovals, type RemovalGuard } from './removal-guard.ts';
 
-/** Iterable takes bodies of up to 4,000,000 bytes; the rest is room for the names around the values. */
-const MAX_BATCH_BYTES = 3_000_000;
 /** People who leave are read this many at a time. */
 const LEAVERS_AT_A_TIME = 5_000;
 
 export interface PlannedCounts {
   members: number;
+  /** Those whom the run has added already among them. */
   unchanged: number;
   rejected: number;
+  /** Of the unchanged, those whom the run itself has added: it is planned a second time. */
+  addedBefore: number;
   /** People to be sent in additions, those on the list already among them. */
   toSend: number;
+  /** People who would leave, whether or not their removal is held. */
   toRemove: number;
+  /** People whose removal waits for approval. */
+  held: number;
+  /** On the list when the plan was made. */
+  listSize: number;
+  /** Number of the plan's first batch. */
+  plannedFrom: number;
 }
 
 export interface PlanInput {
@@ -36,6 +51,12 @@ export interface PlanInput {
   projectType: IterableProjectType;
   /** Undefined: nobody qualifies, the list is to be emptied. */
   members: CollectedMembers | undefined;
+  /** Undefined: nothing holds removals. */
+  guard: RemovalGuard | undefined;
+  /** Removals that an earlier plan of the run holds were approved; nobody else is removed. */
+  isApproved: boolean;
+  /** Whom a discarded removal kept on the list is to leave too. */
+  includeKept: boolean;
   /** Whom the members were compared with while they were read; undefined: with nobody yet. */
   listed: ListedPeople | undefined;
   batchSize: number;
@@ -53,21 +74,29 @@ export interface PlanInput {
  */
 export async function planRun(db: Db, input: PlanInput): Promise<PlannedCounts> {
   const { exportId, members } = input;
-  await deletePlannedBatches(db, input.runId);
-  const journal = createJournal(db, input);
+  // Whose removal was approved is known by what is held.
+  await deletePlannedBatches(db, input.runId, input.isApproved ? ['PLANNED'] : ['PLANNED', 'HELD']);
+  const plannedFrom = await nextBatchNumber(db, input.runId);
+  const journal = createJournal(db, input, plannedFrom);
+  const people = await countListed(db, exportId);
   const counts: PlannedCounts = {
     members: members?.unique ?? 0,
     unchanged: members?.matched ?? 0,
     rejected: 0,
+    addedBefore: 0,
     toSend: 0,
     toRemove: 0,
+    held: 0,
+    listSize: people,
+    plannedFrom,
   };
-  const people = await countListed(db, exportId);
+  const isAddedBefore = await findAddedBefore(db, input.runId);
   const partitions = members?.partitions ?? 1;
   const parts =
     input.listed?.part.parts ??
     Math.min(partsFor(people, input.peopleInMemory), members ? partitions : Number.POSITIVE_INFINITY);
   const hasRejections = await hasOpenRejections(db, exportId);
+  let hasKept = false;
   for (let part = 0; part < parts; part++) {
     const listed =
       part === 0 && input.listed
@@ -75,14 +104,35 @@ export async function planRun(db: Db, input: PlanInput): Promise<PlannedCounts> 
         : await loadListedPeople(db, exportId, { index: part, parts });
     const perPart = Math.max(1, partitions / parts);
     for (let partition = part * perPart; members && partition < (part + 1) * perPart; partition++) {
-      await planRange(db, input, { partition, partitions, listed, hasRejections, journal, counts });
+      const range = { partition, partitions, listed, hasRejections, journal, counts, isAddedBefore };
+      await planRange(db, input, range);
       input.onProgress((partition + 1) / partitions);
     }
     if (!members && hasRejections) await closeAllRejections(db, input, part, parts);
-    await planLeavers(db, listed, journal, counts);
+    for (let number = 0; isAddedBefore && number < listed.count; number++) {
+      if (listed.isSeen(number) && isAddedBefore(listed.placeOf(number))) counts.addedBefore++;
+    }
+    hasKept = (await planLeavers(db, input, listed, journal, counts)) || hasKept;
   }
   await journal.end();
+  if (hasKept && counts.toSend > 0) await planKeptJoiners(db, input, journal, counts);
+  const run = { runId: input.runId, journal };
+  if (input.isApproved) counts.toRemove = await keepApprovedRemovals(db, run);
+  else if (input.guard) {
+    const { toRemove: removals, listSize } = counts;
+    counts.held = await holdRemovals(db, run, { guard: input.guard, removals, listSize });
+  }
   return counts;
+}
+
+type IsAddedBefore = (place: Place) => boolean;
+
+/** Tells places of people whom the run itself has added. Undefined when it has added nobody yet. */
+async function findAddedBefore(db: Db, runId: string): Promise<IsAddedBefore | undefined> {
+  const batches = await listAddedBatches(db, runId);
+  if (batches.length === 0) return undefined;
+  const notes = new Map(batches.map((batch) => [batch.id, batch.notes]));
+  return ({ blockId, index }) => notes.has(blockId) && notes.get(blockId)?.[index] !== NOTES.resent;
 }
 
 interface RangePlan {
@@ -92,6 +142,7 @@ interface RangePlan {
   hasRejections: boolean;
   journal: Journal;
   counts: PlannedCounts;
+  isAddedBefore: IsAddedBefore | undefined;
 }
 
 async function planRange(db: Db, input: PlanInput, range: RangePlan): Promise<void> {
@@ -108,11 +159,19 @@ async function planRange(db: Db, input: PlanInput, range: RangePlan): Promise<vo
   const plan = planPartition({ projectType, buffer, offsets, listed, personOf, rejections, now });
   await insertRejections(db, { exportId, runId, at: now }, plan.newRejections);
   await closeRejections(db, runId, plan.closedRejections);
-  for (const person of plan.additions) await journal.add('ADD', person);
+  for (const person of plan.additions) {
+    await journal.add('ADD', person);
+    // Counted with those who are sent.
+    if (person.place && range.isAddedBefore?.(person.place)) counts.addedBefore--;
+  }
   for (const person of plan.restated) await journal.restate(person);
   await changePlaces(
     db,
     plan.vacated.map((place) => ({ place, change: 'leave' })),
+  );
+  await changePlaces(
+    db,
+    plan.requalified.map((place) => ({ place, change: { clear: MARKS.kept } })),
   );
   counts.unchanged += plan.unchanged;
   counts.rejected += plan.stillRejected + plan.newRejections.length;
@@ -129,13 +188,15 @@ async function closeAllRejections(db: Db, input: PlanInput, part: number, parts:
   );
 }
 
-/** Everybody on the list whom no member turned out to be. */
+/** Everybody on the list whom no member turned out to be. True when some are kept there. */
 async function planLeavers(
   db: Db,
+  input: PlanInput,
   listed: ListedPeople,
   journal: Journal,
   counts: PlannedCounts,
-): Promise<void> {
+): Promise<boolean> {
+  const removesKept = input.includeKept || !input.members;
   let numbers: number[] = [];
   async function remove() {
     const known = await readPeople(db, listed, numbers);
@@ -150,64 +211,47 @@ async function planLeavers(
     numbers = [];
   }
   const vacated: number[] = [];
+  const unkept: number[] = [];
+  let hasKept = false;
   for (let number = 0; number < listed.count; number++) {
+    const marks = listed.marksOf(number);
+    const isMissing = (marks & MARKS.missing) !== 0;
+    if (isMissing) counts.listSize--;
     if (listed.isSeen(number)) continue;
-    if ((listed.marksOf(number) & MARKS.missing) !== 0) vacated.push(number);
-    else if (numbers.push(number) === LEAVERS_AT_A_TIME) await remove();
+    if (isMissing) {
+      vacated.push(number);
+      continue;
+    }
+    const isKept = (marks & MARKS.kept) !== 0;
+    if (isKept && !removesKept) {
+      hasKept = true;
+      continue;
+    }
+    if (isKept) unkept.push(number);
+    if (numbers.push(number) === LEAVERS_AT_A_TIME) await remove();
   }
   await remove();
-  await changePlaces(
-    db,
-    vacated.map((number) => ({ place: listed.placeOf(number), change: 'leave' })),
-  );
-}
-
-interface Journal {
-  add(kind: BatchKind, person: BlockPerson): Promise<void>;
-  restate(person: BlockPerson): Promise<void>;
-  end(): Promise<void>;
-}
-
-/** Cuts people into batches and writes them; people who are known by something else now are written at once. */
-function createJournal(db: Db, input: PlanInput): Journal {
-  const open: Record<BatchKind | 'LISTED', { people: BlockPerson[]; bytes: number }> = {
-    REMOVE: { people: [], bytes: 0 },
-    ADD: { people: [], bytes: 0 },
-    LISTED: { people: [], bytes: 0 },
-  };
-  let number = 0;
-
-  async function cut(kind: BatchKind | 'LISTED') {
-    const { people } = open[kind];
-    if (people.length === 0) return;
-    open[kind] = { people: [], bytes: 0 };
-    const encoded = encodePeople(people);
-    if (kind !== 'LISTED') {
-      await insertBatch(db, input, { number: number++, kind, ...encoded });
-      return;
-    }
-    await changePlaces(
+  const change = (changed: number[], change: PlaceChange) =>
+    changePlaces(
       db,
-      people.map((person) => ({ place: person.place!, change: 'leave' })),
+      changed.map((number) => ({ place: listed.placeOf(number), change })),
     );
-    await insertListBlock(db, input.exportId, encoded, input.now);
-  }
+  await change(vacated, 'leave');
+  await change(unkept, { clear: MARKS.kept });
+  return hasKept;
+}
 
-  async function add(kind: BatchKind | 'LISTED', person: BlockPerson) {
-    const bytes = 3 * ((person.email?.length ?? 0) + (person.userId?.length ?? 0)) + 32;
-    if (open[kind].bytes + bytes > MAX_BATCH_BYTES) await cut(kind);
-    open[kind].people.push(person);
-    open[kind].bytes += bytes;
-    if (open[kind].people.length >= input.batchSize) await cut(kind);
+/** Who was kept on the list and qualifies once more, as somebody else, leaves it under the old identity. */
+async function planKeptJoiners(
+  db: Db,
+  { exportId, runId }: PlanInput,
+  journal: Journal,
+  counts: PlannedCounts,
+): Promise<void> {
+  for (const { blockId, index, key, ...person } of await listKeptJoiners(db, exportId, runId)) {
+    const place = { blockId, index };
+    await journal.add('REMOVE', { ...person, key: key.toString('latin1'), fingerprint: 0, note: 0, place });
+    counts.toRemove++;
   }
-
-  return {
-    add,
-    restate: (person) => add('LISTED', person),
-    async end() {
-      await cut('REMOVE');
-      await cut('ADD');
-      await cut('LISTED');
-    },
-  };
+  await journal.end();
 }

@@ -1,6 +1,7 @@
 import { isListTaken, setExportList } from '../../db/queries/export-list.ts';
 import { clearList, countListed } from '../../db/queries/list-block.ts';
 import { clearMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
+import { deletePlannedBatches } from '../../db/queries/sync-batch.ts';
 import type { CollectedMembers } from './collect-members.ts';
 import { compareList } from './compare-list.ts';
 import type { SyncDeps } from './deps.ts';
@@ -11,10 +12,14 @@ import { openMemberSource } from './open-member-source.ts';
 import { planRun } from './plan-run.ts';
 import { readMembers } from './read-members.ts';
 import { readPeople } from './read-people.ts';
+import { guardOf } from './removal-guard.ts';
 import { hasWork, PROGRESS, type RunExecution, requireAttempt } from './run-execution.ts';
 import { RunFailure } from './run-outcome.ts';
 
-/** Everything before the first change in Iterable: reads, looks after the list and plans. Afterwards the journal holds what is to be sent. */
+/**
+ * Everything before the first change in Iterable: reads, looks after the list and plans. Afterwards the journal has what is
+ * to be sent. After an approval the same once more, for the people whose removal was approved.
+ */
 export async function prepareRun(execution: RunExecution): Promise<void> {
   const { run, scope, destination } = execution;
   // Decided once: what the members are compared with while they come in must not change before the plan.
@@ -41,6 +46,16 @@ export async function prepareRun(execution: RunExecution): Promise<void> {
   // Not before: a worker that takes the run up here must look for the list again.
   execution.reporter.set({ planned_at: execution.deps.clock.now() });
   await execution.reporter.flush();
+  if (run.decision === 'APPROVED') await forgetHeld(execution);
+}
+
+/** Whose removal was approved is in the journal by now, or is not to be removed. */
+async function forgetHeld(execution: RunExecution): Promise<void> {
+  const { deps, run } = execution;
+  await deps.db.transaction().execute(async (trx) => {
+    await requireAttempt(execution, trx);
+    await deletePlannedBatches(trx, run.id, ['HELD']);
+  });
 }
 
 /** Sees to it that there is a list, and once in a while that it holds whom we think. True when Iterable was asked. */
@@ -171,6 +186,9 @@ async function plan(
       runId: run.id,
       exportId: run.export_id,
       projectType: scope.integration.project_type!,
+      guard: run.purpose === 'SYNC' ? guardOf(scope.integration) : undefined,
+      isApproved: run.decision === 'APPROVED',
+      includeKept: run.include_kept,
       members: source?.members,
       listed: source?.listed,
       batchSize: deps.env.iterable.batchSize,
@@ -180,12 +198,17 @@ async function plan(
         reporter.set({ progress: PROGRESS.reading + share * (PROGRESS.planning - PROGRESS.reading) }),
     });
   });
+  const unchanged = counts.unchanged - counts.addedBefore;
   reporter.set({
     members: counts.members,
-    unchanged: counts.unchanged,
+    added: counts.addedBefore,
+    unchanged,
     rejected: counts.rejected,
-    planned_unchanged: counts.unchanged,
+    pending_removals: counts.held,
+    planned_added: counts.addedBefore,
+    planned_unchanged: unchanged,
     planned_rejected: counts.rejected,
+    planned_from: counts.plannedFrom,
   });
   await reporter.flush();
 }

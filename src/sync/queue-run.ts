@@ -11,6 +11,8 @@ export interface WantedRun {
   projectId: string;
   trigger: SyncTrigger;
   purpose?: RunPurpose;
+  /** People whom a discarded removal kept on the list are removed too. */
+  includeKept?: boolean;
 }
 
 /**
@@ -36,7 +38,11 @@ export async function requireConnected(db: Db, integrationId: string): Promise<v
 }
 
 /** Runs an existing export once, also a paused one. Throws InvalidStateError for a stopped export. */
-export async function runExport(deps: SyncDeps, exported: ExportRow): Promise<SyncRunRow> {
+export async function runExport(
+  deps: SyncDeps,
+  exported: ExportRow,
+  options: { includeKept: boolean },
+): Promise<SyncRunRow> {
   return await deps.db.transaction().execute(async (trx) => {
     await requireConnected(trx, exported.integration_id);
     const current = await lockExport(trx, exported.id);
@@ -45,7 +51,7 @@ export async function runExport(deps: SyncDeps, exported: ExportRow): Promise<Sy
     }
     const { run, alreadyActive } = await queueRun(
       { ...deps, db: trx },
-      { exportId: current.id, projectId: current.project_id, trigger: 'MANUAL' },
+      { exportId: current.id, projectId: current.project_id, trigger: 'MANUAL', ...options },
     );
     if (alreadyActive) throw new SyncAlreadyRunningError(run.id);
     return run;

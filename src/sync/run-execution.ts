@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Db } from '../../db/connect.ts';
 import { lockPlan } from '../../db/queries/active-run.ts';
 import type { RunScope } from '../../db/queries/run-scope.ts';
-import { sumSettledBatches } from '../../db/queries/sync-batch.ts';
+import { sumBatches } from '../../db/queries/sync-batch.ts';
 import type { SyncRunRow } from '../../db/tables.ts';
 import type { SyncDeps } from './deps.ts';
 import type { Destination } from './destination.ts';
@@ -28,7 +28,7 @@ export async function requireAttempt({ reporter }: Pick<RunExecution, 'reporter'
     throw new RunHandedOver('Another worker has taken the run up.');
 }
 
-/** Whether the journal holds anything that is still to be sent. */
+/** Whether the journal has anything that is still to be sent. */
 export async function hasWork({ deps, run }: RunExecution): Promise<boolean> {
-  return (await sumSettledBatches(deps.db, run.id)).open > 0;
+  return (await sumBatches(deps.db, run.id, 0)).open > 0;
 }

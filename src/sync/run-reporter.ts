@@ -41,6 +41,7 @@ export function createRunReporter(options: {
     unchanged: run.unchanged,
     removed: run.removed,
     rejected: run.rejected,
+    pending_removals: run.pending_removals,
     requests_sent: run.requests_sent,
     notices: run.notices,
   } satisfies RunChanges;

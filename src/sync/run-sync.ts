@@ -1,10 +1,11 @@
 import { takeUpRun } from '../../db/queries/active-run.ts';
 import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
-import { sumSettledBatches } from '../../db/queries/sync-batch.ts';
+import { sumBatches } from '../../db/queries/sync-batch.ts';
+import { keepHeld } from './decide-removals.ts';
 import { deliverBatches } from './deliver-batches.ts';
 import type { SyncDeps } from './deps.ts';
 import { createDestination, type Destination } from './destination.ts';
-import { endOrBreakOff, endRun, postponeRun } from './end-run.ts';
+import { awaitApproval, endOrBreakOff, endRun, postponeRun } from './end-run.ts';
 import { foldBlocks } from './fold-blocks.ts';
 import { considerFullDisk } from './full-disk.ts';
 import { createIterableClient } from './iterable/client.ts';
@@ -14,7 +15,7 @@ import { RunCancelled, RunFailure, RunHandedOver, RunPostponed } from './run-out
 import { createRunReporter, type RunReporter } from './run-reporter.ts';
 
 /**
- * Executes a queued run to its end, or goes on with one whose worker died. The run's row tells the outcome. Throws
+ * Executes a queued run to its end or to where it waits for approval, or goes on with one whose worker died. The run's row tells the outcome. Throws
  * RunHandedOver when the run is to be taken up again (this process stops, or lost the run), and what the database
  * threw when it cannot be reached: then, too, the run is taken up again. Any number of workers may call it at once.
  */
@@ -36,9 +37,10 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
   const ending = { run, scope, reporter, logger };
   try {
     const destination = openDestination(deps, scope, reporter);
-    await execute({ deps, run, scope, reporter, destination, logger });
+    const result = await execute({ deps, run, scope, reporter, destination, logger });
     await reporter.stop();
-    await endRun(deps, ending);
+    if (result === 'HELD') await awaitApproval(deps, ending);
+    else await endRun(deps, ending);
   } catch (error) {
     const met = await considerFullDisk(run, reporter, error);
     await reporter.stop();
@@ -70,26 +72,45 @@ function openDestination(deps: SyncDeps, { integration }: RunScope, reporter: Ru
   });
 }
 
-async function execute(execution: RunExecution): Promise<void> {
-  const { run, reporter } = execution;
+async function execute(execution: RunExecution): Promise<'DONE' | 'HELD'> {
+  const { deps, run, reporter } = execution;
   if (run.cancel_requested_at !== null) throw new RunCancelled('The run was asked to end.');
   if (run.planned_at === null) await prepareRun(execution);
-  else await restoreCounts(execution);
-  if (!(await hasWork(execution))) return;
-  await deliver(execution);
+  else await goOn(execution);
+  const isWorking = await hasWork(execution);
+  if (isWorking) await deliver(execution);
+  if ((await sumBatches(deps.db, run.id, 0)).held > 0) return 'HELD';
+  if (!isWorking) return 'DONE';
   reporter.set({ phase: 'FINISHING', progress: PROGRESS.finishing });
   await reporter.flush();
   await execution.deps.db.transaction().execute(async (trx) => {
     await requireAttempt(execution, trx);
     await foldBlocks(trx, run.export_id);
   });
+  return 'DONE';
+}
+
+/** The run was planned before: its worker died, or somebody has decided about the removals that it held. */
+async function goOn(execution: RunExecution): Promise<void> {
+  const { deps, run, scope } = execution;
+  await restoreCounts(execution);
+  const { open, held } = await sumBatches(deps.db, run.id, 0);
+  if (held > 0 && run.decision === 'APPROVED') return await prepareRun(execution);
+  if (open + held > 0 && scope.export.drift_checked_at === null) {
+    throw new RunFailure(
+      'DESTINATION_LIST_GONE',
+      'Iterable was connected anew while the run waited, maybe to another project, so what it had planned is not sent. The next run looks for the list and starts anew.',
+      { retryable: true },
+    );
+  }
+  if (held > 0 && run.decision === 'DISCARDED') await keepHeld(execution);
 }
 
 /** A worker before us got as far as the journal tells. */
 async function restoreCounts({ deps, run, reporter }: RunExecution): Promise<void> {
-  const settled = await sumSettledBatches(deps.db, run.id);
+  const settled = await sumBatches(deps.db, run.id, run.planned_from);
   reporter.set({
-    added: settled.added,
+    added: run.planned_added + settled.added,
     removed: settled.removed,
     unchanged: run.planned_unchanged + settled.unchanged,
     rejected: run.planned_rejected + settled.rejected,
@@ -100,7 +121,7 @@ async function restoreCounts({ deps, run, reporter }: RunExecution): Promise<voi
 /** All removals are answered before additions start: one person's two changes never overlap. */
 async function deliver(execution: RunExecution): Promise<void> {
   const { deps, run, scope, reporter, destination } = execution;
-  const { open } = await sumSettledBatches(deps.db, run.id);
+  const { open } = await sumBatches(deps.db, run.id, run.planned_from);
   let settled = 0;
   for (const kind of ['REMOVE', 'ADD'] as const) {
     reporter.set({ phase: kind === 'REMOVE' ? 'REMOVING' : 'ADDING' });
