@@ -47,6 +47,27 @@ export async function insertRun(db: Db, run: NewRun): Promise<{ run: SyncRunRow;
   return active ? { run: active, alreadyActive: true } : insertRun(db, run);
 }
 
+/** A run that nobody ever sees, for a plan in a transaction that is rolled back. It does not stand in the way of others. */
+export async function insertDiscardedRun(
+  db: Db,
+  run: Pick<NewRun, 'projectId' | 'exportId' | 'now'>,
+): Promise<string> {
+  const { id } = await db
+    .insertInto('sync_runs')
+    .values({
+      project_id: run.projectId,
+      export_id: run.exportId,
+      trigger: 'MANUAL',
+      status: 'CANCELLED',
+      phase: 'DONE',
+      queued_at: run.now,
+      finished_at: run.now,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  return id;
+}
+
 export async function findActiveRun(db: Db, exportId: number): Promise<SyncRunRow | undefined> {
   return db
     .selectFrom('sync_runs')

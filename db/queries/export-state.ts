@@ -67,11 +67,24 @@ export async function updateExport(db: Db, exportId: number, changes: ExportChan
     .executeTakeFirstOrThrow();
 }
 
-/** Another export of the integration that goes by this list name. */
+export async function findExportOf(
+  db: Db,
+  cohortId: string,
+  integrationId: string,
+): Promise<ExportRow | undefined> {
+  return db
+    .selectFrom('exports')
+    .selectAll()
+    .where('cohort_id', '=', cohortId)
+    .where('integration_id', '=', integrationId)
+    .executeTakeFirst();
+}
+
+/** An export of the integration, other than this one, that goes by this list name. */
 export async function findExportByListName(
   db: Db,
   integrationId: string,
-  exportId: number,
+  exportId: number | undefined,
   listName: string,
 ): Promise<{ cohortName: string } | undefined> {
   return db
@@ -79,7 +92,7 @@ export async function findExportByListName(
     .innerJoin('cohorts', 'cohorts.id', 'exports.cohort_id')
     .select('cohorts.name as cohortName')
     .where('exports.integration_id', '=', integrationId)
-    .where('exports.id', '!=', exportId)
+    .$if(exportId !== undefined, (query) => query.where('exports.id', '!=', exportId!))
     .where('exports.list_name', '=', listName)
     .executeTakeFirst();
 }

@@ -153,6 +153,15 @@ export async function listAddedBatches(db: Db, runId: string): Promise<Pick<Sync
     .execute();
 }
 
+export async function countBatches(db: Db, runId: string): Promise<number> {
+  const { count } = await db
+    .selectFrom('sync_batches')
+    .select(sql<number>`count(*)::int`.as('count'))
+    .where('run_id', '=', runId)
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
 /** For the next batch of a run. */
 export async function nextBatchNumber(db: Db, runId: string): Promise<number> {
   const { next } = await db

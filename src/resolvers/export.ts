@@ -11,6 +11,8 @@ import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import * as states from '../sync/export-state.ts';
 import { listNameFor } from '../sync/list-name.ts';
+import type { SyncPreview } from '../sync/preview-sync.ts';
+import * as preview from '../sync/preview-sync.ts';
 import * as queue from '../sync/queue-run.ts';
 import { type ExportDelay, quotaDelay } from '../sync/quota-delay.ts';
 import { approvalDelay } from '../sync/removal-guard.ts';
@@ -90,6 +92,17 @@ export async function startSync(
   const integration = await requireIntegration(ctx, input.provider);
   if (cohort.source === 'MIXPANEL') await requireMixpanel(ctx);
   return await startExport(ctx.sync, { cohort, integration, syncType: input.syncType });
+}
+
+/** What startSync would do now. */
+export async function previewSync(
+  ctx: Context,
+  input: { cohortId: string; provider: 'ITERABLE' },
+): Promise<SyncPreview> {
+  const cohort = await requireCohort(ctx, input.cohortId);
+  const integration = await requireIntegration(ctx, input.provider);
+  const mixpanel = cohort.source === 'MIXPANEL' ? await requireMixpanel(ctx) : undefined;
+  return await preview.previewSync(ctx.sync, { cohort, integration, mixpanel });
 }
 
 export async function runExport(

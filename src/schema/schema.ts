@@ -7,6 +7,7 @@ import './mixpanel-connection.ts';
 import './integration.ts';
 import './cohort.ts';
 import './export.ts';
+import './sync-preview.ts';
 import './sync-run.ts';
 import './subscriptions.ts';
 import { builder } from './builder.ts';

@@ -10,7 +10,8 @@ import {
 import type { IterableProjectType } from '../../db/tables.ts';
 import { changePlaces, type PlaceChange } from './change-places.ts';
 import { partitionsFor } from './collect-members.ts';
-import { unexpectedAnswer } from './destination.ts';
+import type { SyncDeps } from './deps.ts';
+import { type Destination, unexpectedAnswer } from './destination.ts';
 import { hashKey } from './hash.ts';
 import { identityKey } from './identity.ts';
 import { partitionOf } from './key-range.ts';
@@ -23,97 +24,144 @@ import { createSpill, type Spill } from './spill.ts';
 const BLOCKS_PER_QUERY = 32;
 const PEOPLE_PER_BLOCK = 1_000;
 
+/** Who is on the list in Iterable, by ranges of their keys. */
+export interface RealList {
+  lines: Spill;
+  /**
+   * In hybrid projects a line is the userId or the e-mail: whoever was sent by e-mail may show by a userId of their own,
+   * so the list is read both ways.
+   */
+  byEmail: Spill | undefined;
+  close(): Promise<void>;
+}
+
 /**
- * Reads the real list and makes what we know of it true: people who are missing are no longer taken to be on it,
- * people whom we never put there are. The plan that follows repairs both. People written more recently than Iterable
- * takes to show it are not judged. Memory is bounded by one range of keys.
+ * Reads the real list and makes what we know of it true. The plan that follows repairs what is missing and what is too
+ * much.
  */
-export async function compareList(execution: RunExecution): Promise<void> {
-  const { deps, scope, reporter, logger } = execution;
-  const projectType = scope.integration.project_type!;
-  const exportId = scope.export.id;
-  const now = deps.clock.now();
-  const judgedUntil = new Date(now.getTime() - deps.env.visibilityDelayMs);
-  const partitions = partitionsFor(scope.export.list_size);
-  const real = await readList(execution, projectType, partitions, projectType !== 'EMAIL');
-  // In hybrid projects a line is the userId or the e-mail: whoever was sent by e-mail may show by a userId of their own.
-  const byEmail =
-    projectType === 'HYBRID' ? await readList(execution, projectType, partitions, false) : undefined;
-  let missing = 0;
-  let foreign = 0;
+export async function compareList({
+  deps,
+  scope,
+  destination,
+  reporter,
+  logger,
+}: RunExecution): Promise<void> {
+  const real = await readRealList(destination, {
+    projectType: scope.integration.project_type!,
+    listId: scope.export.list_id!,
+    expectedPeople: scope.export.list_size,
+    signal: reporter.halt,
+  });
+  let drift: Drift;
   try {
-    await deps.db.transaction().execute(async (trx) => {
-      const listed = byEmail ? await loadListedPeople(trx, exportId) : undefined;
-      const hidden = byEmail ? await countHidden(byEmail) : 0;
-      const leaving = await loadLeaving(trx, exportId, judgedUntil);
-      for (let partition = 0; partition < partitions; partition++) {
-        const lines = await linesOf(real, partition);
-        const emailLines = byEmail ? await linesOf(byEmail, partition) : undefined;
-        const changes: { place: Place; change: PlaceChange }[] = [];
-        for await (const stay of loadStays(trx, exportId, partition, partitions)) {
-          const isThere = lines.delete(stay.key) || emailLines?.has(stay.key) === true;
-          // A userId that looks like an e-mail is listed under the e-mail's key: not judged.
-          const isAmbiguous = byEmail !== undefined && stay.person.userId?.includes('@') === true;
-          if (isThere && stay.isMissing)
-            changes.push({ place: stay.place, change: { clear: MARKS.missing } });
-          if (isThere || isAmbiguous || stay.addedAt > judgedUntil) continue;
-          changes.push({ place: stay.place, change: { set: MARKS.missing } });
-          missing++;
-        }
-        const strangers = [...lines].filter(
-          ([key, line]) =>
-            !leaving.has(key) && !isKnownByUserId(line) && (hidden === 0 || line.kind === 'email'),
-        );
-        await changePlaces(trx, changes);
-        await insertStrangers(trx, exportId, strangers, now);
-        foreign += strangers.length;
-      }
-      await setListCompared(trx, exportId, now);
-
-      function isKnownByUserId(line: ListLine): boolean {
-        if (!listed) return false;
-        const key = hashKey(identityKey('USER_ID', { userId: line.text, email: null }));
-        return listed.findKey(key) >= 0;
-      }
-
-      /** People sent by e-mail who show by a userId: as long as there are any, an unknown userId may be theirs. */
-      async function countHidden(emails: Spill): Promise<number> {
-        let count = 0;
-        for (let partition = 0; partition < partitions; partition++) {
-          const lines = await linesOf(real, partition);
-          const emailLines = await linesOf(emails, partition);
-          for await (const stay of loadStays(trx, exportId, partition, partitions)) {
-            if (stay.person.userId === null && !lines.has(stay.key) && emailLines.has(stay.key)) count++;
-          }
-        }
-        return count;
-      }
-    });
+    drift = await deps.db
+      .transaction()
+      .execute((trx) => compareWithReal({ ...deps, db: trx }, scope.export.id, real));
   } finally {
     await real.close();
-    await byEmail?.close();
   }
-  logger.info({ missing, foreign }, 'compared with the real list');
-  if (missing + foreign > 0) {
+  logger.info(drift, 'compared with the real list');
+  if (drift.missing + drift.foreign > 0) {
     reporter.notice(
-      `Drift: ${missing} people were missing from the list in Iterable and ${foreign} were on it whom no run had put there.`,
+      `Drift: ${drift.missing} people were missing from the list in Iterable and ${drift.foreign} were on it whom no run had put there.`,
     );
   }
 }
 
+export async function readRealList(
+  destination: Destination,
+  list: { projectType: IterableProjectType; listId: string; expectedPeople: number; signal: AbortSignal },
+): Promise<RealList> {
+  const { projectType } = list;
+  const lines = await readList(destination, list, projectType !== 'EMAIL');
+  try {
+    const byEmail = projectType === 'HYBRID' ? await readList(destination, list, false) : undefined;
+    const close = async () => {
+      await lines.close();
+      await byEmail?.close();
+    };
+    return { lines, byEmail, close };
+  } catch (error) {
+    await lines.close();
+    throw error;
+  }
+}
+
+export interface Drift {
+  /** On the list by all that we know, and not in Iterable. */
+  missing: number;
+  /** In Iterable, and no run has put them there. */
+  foreign: number;
+}
+
+/**
+ * People who are missing are no longer taken to be on the list, people whom we never put there are. People written more
+ * recently than Iterable takes to show it are not judged. Memory is bounded by one range of keys. Within a transaction.
+ */
+export async function compareWithReal(
+  { db, clock, env }: Pick<SyncDeps, 'db' | 'clock' | 'env'>,
+  exportId: number,
+  { lines: real, byEmail }: RealList,
+): Promise<Drift> {
+  const now = clock.now();
+  const judgedUntil = new Date(now.getTime() - env.visibilityDelayMs);
+  const { partitions } = real;
+  const drift: Drift = { missing: 0, foreign: 0 };
+  const listed = byEmail ? await loadListedPeople(db, exportId) : undefined;
+  const hidden = byEmail ? await countHidden(byEmail) : 0;
+  const leaving = await loadLeaving(db, exportId, judgedUntil);
+  for (let partition = 0; partition < partitions; partition++) {
+    const lines = await linesOf(real, partition);
+    const emailLines = byEmail ? await linesOf(byEmail, partition) : undefined;
+    const changes: { place: Place; change: PlaceChange }[] = [];
+    for await (const stay of loadStays(db, exportId, partition, partitions)) {
+      const isThere = lines.delete(stay.key) || emailLines?.has(stay.key) === true;
+      // A userId that looks like an e-mail is listed under the e-mail's key: not judged.
+      const isAmbiguous = byEmail !== undefined && stay.person.userId?.includes('@') === true;
+      if (isThere && stay.isMissing) changes.push({ place: stay.place, change: { clear: MARKS.missing } });
+      if (isThere || isAmbiguous || stay.addedAt > judgedUntil) continue;
+      changes.push({ place: stay.place, change: { set: MARKS.missing } });
+      drift.missing++;
+    }
+    const strangers = [...lines].filter(
+      ([key, line]) => !leaving.has(key) && !isKnownByUserId(line) && (hidden === 0 || line.kind === 'email'),
+    );
+    await changePlaces(db, changes);
+    await insertStrangers(db, exportId, strangers, now);
+    drift.foreign += strangers.length;
+  }
+  await setListCompared(db, exportId, now);
+  return drift;
+
+  function isKnownByUserId(line: ListLine): boolean {
+    if (!listed) return false;
+    const key = hashKey(identityKey('USER_ID', { userId: line.text, email: null }));
+    return listed.findKey(key) >= 0;
+  }
+
+  /** People sent by e-mail who show by a userId: as long as there are any, an unknown userId may be theirs. */
+  async function countHidden(emails: Spill): Promise<number> {
+    let count = 0;
+    for (let partition = 0; partition < partitions; partition++) {
+      const lines = await linesOf(real, partition);
+      const emailLines = await linesOf(emails, partition);
+      for await (const stay of loadStays(db, exportId, partition, partitions)) {
+        if (stay.person.userId === null && !lines.has(stay.key) && emailLines.has(stay.key)) count++;
+      }
+    }
+    return count;
+  }
+}
+
 async function readList(
-  { destination, scope, reporter }: RunExecution,
-  projectType: IterableProjectType,
-  partitions: number,
+  destination: Destination,
+  { projectType, listId, expectedPeople, signal }: Parameters<typeof readRealList>[1],
   preferUserId: boolean,
 ): Promise<Spill> {
   const reading = destination.request('listRead', async (client) => {
-    const spill = createSpill(partitions);
+    const spill = createSpill(partitionsFor(expectedPeople));
     try {
-      for await (const lines of client.getUsers(scope.export.list_id!, {
-        preferUserId,
-        signal: reporter.halt,
-      })) {
+      for await (const lines of client.getUsers(listId, { preferUserId, signal })) {
         for (const line of lines) addLine(spill, projectType, line);
         if (spill.isFull()) await spill.flush();
       }

@@ -17,10 +17,18 @@ export interface WantedList {
   isTaken: (listId: string) => Promise<boolean>;
 }
 
+/** The list that ensureList would find; undefined when it would make one. */
+export async function findList(
+  destination: Destination,
+  wanted: WantedList,
+): Promise<EnsuredList | undefined> {
+  const found = await findByName(await readLists(destination), wanted);
+  return found && toFound(found);
+}
+
 /** A list for an export that has none yet: by exact name among Standard lists, else a new one. */
 export async function ensureList(destination: Destination, wanted: WantedList): Promise<EnsuredList> {
-  const found = await findByName(await readLists(destination), wanted);
-  return found ? toFound(found) : await createList(destination, wanted);
+  return (await findList(destination, wanted)) ?? (await createList(destination, wanted));
 }
 
 function toFound({ id, createdAt }: IterableList): EnsuredList {

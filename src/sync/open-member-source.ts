@@ -16,7 +16,11 @@ export interface OpenedSource {
 }
 
 /** Where the people of a cohort are read from. Throws SourceError when there is nowhere. */
-export function openMemberSource(deps: SyncDeps, { cohort, mixpanel }: RunScope): OpenedSource {
+export function openMemberSource(
+  deps: SyncDeps,
+  { cohort, mixpanel }: Pick<RunScope, 'cohort' | 'mixpanel'>,
+  retryBudgetMs: number,
+): OpenedSource {
   const expectedPeople = cohort.member_count ?? 0;
   if (cohort.source === 'FILE') {
     return {
@@ -48,7 +52,7 @@ export function openMemberSource(deps: SyncDeps, { cohort, mixpanel }: RunScope)
     source: createMixpanelSource({
       client: mixpanelClientOf(deps, mixpanel),
       cohortId: cohort.external_id,
-      retryBudgetMs: deps.env.partnerRetryBudgetMs,
+      retryBudgetMs,
     }),
     expectedPeople,
     async beforeRead() {

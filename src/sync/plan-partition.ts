@@ -35,8 +35,8 @@ export interface PartitionPlan {
   /** Places of people who were kept on the list, and qualify once more. */
   requalified: Place[];
   unchanged: number;
-  /** Rejected as before: nothing is to be written. */
-  stillRejected: number;
+  /** Rejected as before, and why: nothing is to be written. */
+  stillRejected: RejectionReason[];
   newRejections: PlannedRejection[];
   closedRejections: string[];
 }
@@ -78,7 +78,7 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     vacated: [],
     requalified: [],
     unchanged: 0,
-    stillRejected: 0,
+    stillRejected: [],
     newRejections: [],
     closedRejections: [],
   };
@@ -92,7 +92,7 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     const distinctId = person.distinctId ?? '';
     const rejected = { ...person, key: toHex(key), distinctId };
     const mark = rejectionFingerprint(rejected);
-    if (rejections.take(rejected.key, distinctId, reason, mark)) plan.stillRejected++;
+    if (rejections.take(rejected.key, distinctId, reason, mark)) plan.stillRejected.push(reason);
     else plan.newRejections.push({ ...rejected, reason, fingerprint: mark });
   }
 
@@ -118,7 +118,7 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     const refused = rejections.refusalOf(toHex(key));
     if (refused && !isUncertain && isStillRefused(refused, person, input.now)) {
       rejections.keep(refused);
-      plan.stillRejected++;
+      plan.stillRejected.push(refused.reason);
       if (place) plan.vacated.push(place);
       return;
     }

@@ -13,7 +13,7 @@ import {
   NOTES,
   nextBatchNumber,
 } from '../../db/queries/sync-batch.ts';
-import type { IterableProjectType } from '../../db/tables.ts';
+import type { IterableProjectType, RejectionReason } from '../../db/tables.ts';
 import { changePlaces, type PlaceChange } from './change-places.ts';
 import type { CollectedMembers } from './collect-members.ts';
 import { createJournal, type Journal } from './journal.ts';
@@ -31,10 +31,13 @@ export interface PlannedCounts {
   /** Those whom the run has added already among them. */
   unchanged: number;
   rejected: number;
+  rejectedByReason: Map<RejectionReason, number>;
   /** Of the unchanged, those whom the run itself has added: it is planned a second time. */
   addedBefore: number;
-  /** People to be sent in additions, those on the list already among them. */
+  /** People to be sent in additions. */
   toSend: number;
+  /** Those of them who are on the list already: only their profile is written. */
+  toResend: number;
   /** People who would leave, whether or not their removal is held. */
   toRemove: number;
   /** People whose removal waits for approval. */
@@ -83,8 +86,10 @@ export async function planRun(db: Db, input: PlanInput): Promise<PlannedCounts> 
     members: members?.unique ?? 0,
     unchanged: members?.matched ?? 0,
     rejected: 0,
+    rejectedByReason: new Map(),
     addedBefore: 0,
     toSend: 0,
+    toResend: 0,
     toRemove: 0,
     held: 0,
     listSize: people,
@@ -174,8 +179,12 @@ async function planRange(db: Db, input: PlanInput, range: RangePlan): Promise<vo
     plan.requalified.map((place) => ({ place, change: { clear: MARKS.kept } })),
   );
   counts.unchanged += plan.unchanged;
-  counts.rejected += plan.stillRejected + plan.newRejections.length;
+  for (const reason of [...plan.stillRejected, ...plan.newRejections.map((one) => one.reason)]) {
+    counts.rejected++;
+    counts.rejectedByReason.set(reason, (counts.rejectedByReason.get(reason) ?? 0) + 1);
+  }
   counts.toSend += plan.additions.length;
+  counts.toResend += plan.additions.filter(({ note }) => note === NOTES.resent).length;
 }
 
 /** A list that is emptied has no members, and so nobody who is rejected. */

@@ -1,20 +1,14 @@
 import { isListTaken, setExportList } from '../../db/queries/export-list.ts';
-import { clearList, countListed } from '../../db/queries/list-block.ts';
-import { clearMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
+import { clearList } from '../../db/queries/list-block.ts';
 import { deletePlannedBatches } from '../../db/queries/sync-batch.ts';
-import type { CollectedMembers } from './collect-members.ts';
+import type { ExportRow } from '../../db/tables.ts';
 import { compareList } from './compare-list.ts';
 import type { SyncDeps } from './deps.ts';
 import { type EnsuredList, ensureList, isListThere } from './destination-list.ts';
-import { type IdentityRules, idMergeOf, missingIdentityMessage } from './identity.ts';
-import { type ListedPeople, loadListedPeople, NOBODY_LISTED, partsFor } from './listed-people.ts';
-import { openMemberSource } from './open-member-source.ts';
 import { planRun } from './plan-run.ts';
-import { readMembers } from './read-members.ts';
-import { readPeople } from './read-people.ts';
+import { type ReadSource, readSource } from './read-source.ts';
 import { guardOf } from './removal-guard.ts';
 import { hasWork, PROGRESS, type RunExecution, requireAttempt } from './run-execution.ts';
-import { RunFailure } from './run-outcome.ts';
 
 /**
  * Everything before the first change in Iterable: reads, looks after the list and plans. Afterwards the journal has what is
@@ -23,7 +17,8 @@ import { RunFailure } from './run-outcome.ts';
 export async function prepareRun(execution: RunExecution): Promise<void> {
   const { run, scope, destination } = execution;
   // Decided once: what the members are compared with while they come in must not change before the plan.
-  const isDue = isComparisonDue(execution);
+  // Who is emptied loses everybody, also whom others have put there.
+  const isDue = run.purpose === 'EMPTY' || isComparisonDue(execution.deps, scope.export);
   for (let isListKnown = false; ; ) {
     const isReliable = isListKnown || (scope.export.list_id !== null && !isDue);
     const source = run.purpose === 'EMPTY' ? undefined : await read(execution, isReliable);
@@ -93,11 +88,25 @@ async function adoptList(execution: RunExecution): Promise<EnsuredList> {
   return list;
 }
 
-function isComparisonDue({ deps, run, scope }: RunExecution): boolean {
-  // Everybody is to leave, also whom others have put there.
-  if (run.purpose === 'EMPTY') return true;
+async function read({ deps, run, scope, reporter }: RunExecution, isReliable: boolean): Promise<ReadSource> {
+  return await readSource(deps, {
+    scope,
+    reliableExportId: isReliable ? run.export_id : undefined,
+    signal: reporter.halt,
+    retryBudgetMs: deps.env.partnerRetryBudgetMs,
+    isRetryable: run.trigger === 'SCHEDULED',
+    onReading: () => reporter.set({ phase: 'READING' }),
+    onProgress: (share) => reporter.set({ progress: share * PROGRESS.reading }),
+  });
+}
+
+/** Whether the real list is to be read before a plan is made. Pure but for the clock. */
+export function isComparisonDue(
+  deps: Pick<SyncDeps, 'env' | 'clock'>,
+  exported: Pick<ExportRow, 'drift_checked_at'>,
+): boolean {
   const intervalMs = deps.env.driftCheckIntervalMs;
-  const comparedAt = scope.export.drift_checked_at?.getTime();
+  const comparedAt = exported.drift_checked_at?.getTime();
   // A list that was never compared since it was found or Iterable was connected anew: whatever the setting is.
   if (comparedAt === undefined) return true;
   // So far ahead the comparison was dated by a clock that has been put right since.
@@ -120,56 +129,6 @@ async function replaceList(execution: RunExecution): Promise<void> {
       ? 'The list was no longer there in Iterable; it was made anew and everybody is added again.'
       : 'The list was no longer there in Iterable; another list of its name was found and takes its place.',
   );
-}
-
-interface ReadSource {
-  members: CollectedMembers;
-  /** Whom they were compared with while they came in; undefined: what we know of the list was not to be relied on yet. */
-  listed: ListedPeople | undefined;
-}
-
-async function read({ deps, run, scope, reporter }: RunExecution, isReliable: boolean): Promise<ReadSource> {
-  const { cohort, integration, mixpanel } = scope;
-  const rules: IdentityRules = {
-    projectType: integration.project_type!,
-    idMerge: idMergeOf(cohort.source, mixpanel?.id_merge),
-    userIdFallback: integration.user_id_fallback!,
-  };
-  const { source, beforeRead, expectedPeople } = openMemberSource(deps, scope);
-  const { members, listed } = await readMembers({
-    source,
-    rules,
-    loadListed: () => loadReliable(deps, run.export_id, isReliable),
-    expectedPeople,
-    signal: reporter.halt,
-    beforeRead: async () => {
-      await beforeRead();
-      reporter.set({ phase: 'READING' });
-    },
-    onProgress: (share) => reporter.set({ progress: share * PROGRESS.reading }),
-  });
-  if (mixpanel && cohort.source === 'MIXPANEL') await clearMixpanelAttention(deps.db, mixpanel.id);
-  if (members.unique > 0 && members.withIdentity === 0) {
-    await members.close();
-    throw new RunFailure('NO_MEMBER_HAS_IDENTITY', missingIdentityMessage(rules, cohort.source), {
-      retryable: run.trigger === 'SCHEDULED',
-    });
-  }
-  return { members, listed: isReliable ? listed : undefined };
-}
-
-async function loadReliable({ db, env }: SyncDeps, exportId: number, isReliable: boolean) {
-  if (!isReliable) return { listed: NOBODY_LISTED, readDistinctIds: async () => new Map<number, null>() };
-  const people = await countListed(db, exportId);
-  const listed = await loadListedPeople(db, exportId, {
-    index: 0,
-    parts: partsFor(people, env.comparisonMemoryPeople),
-  });
-  const readDistinctIds = async (numbers: number[]) => {
-    const known = await readPeople(db, listed, numbers);
-    return new Map([...known].map(([number, person]) => [number, person.distinctId]));
-  };
-  return { listed, readDistinctIds };
 }
 
 /** Writes the plan, with the numbers that follow from it, in one transaction. */

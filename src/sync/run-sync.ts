@@ -1,18 +1,17 @@
 import { takeUpRun } from '../../db/queries/active-run.ts';
-import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
+import { loadRunScope } from '../../db/queries/run-scope.ts';
 import { sumBatches } from '../../db/queries/sync-batch.ts';
 import { keepHeld } from './decide-removals.ts';
 import { deliverBatches } from './deliver-batches.ts';
 import type { SyncDeps } from './deps.ts';
-import { createDestination, type Destination } from './destination.ts';
 import { awaitApproval, endOrBreakOff, endRun, postponeRun } from './end-run.ts';
 import { foldBlocks } from './fold-blocks.ts';
 import { considerFullDisk } from './full-disk.ts';
-import { createIterableClient } from './iterable/client.ts';
+import { openDestination } from './open-destination.ts';
 import { prepareRun } from './prepare-run.ts';
 import { hasWork, PROGRESS, type RunExecution, requireAttempt } from './run-execution.ts';
 import { RunCancelled, RunFailure, RunHandedOver, RunPostponed } from './run-outcome.ts';
-import { createRunReporter, type RunReporter } from './run-reporter.ts';
+import { createRunReporter } from './run-reporter.ts';
 
 /**
  * Executes a queued run to its end or to where it waits for approval, or goes on with one whose worker died. The run's row tells the outcome. Throws
@@ -36,7 +35,11 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
   );
   const ending = { run, scope, reporter, logger };
   try {
-    const destination = openDestination(deps, scope, reporter);
+    const destination = openDestination(deps, scope.integration, {
+      retryBudgetMs: deps.env.partnerRetryBudgetMs,
+      halt: reporter.halt,
+      onRequest: reporter.countRequest,
+    });
     const result = await execute({ deps, run, scope, reporter, destination, logger });
     await reporter.stop();
     if (result === 'HELD') await awaitApproval(deps, ending);
@@ -49,27 +52,6 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
     if (reason instanceof RunPostponed) await postponeRun(deps, ending, reason);
     else await endOrBreakOff(deps, ending, reason);
   }
-}
-
-function openDestination(deps: SyncDeps, { integration }: RunScope, reporter: RunReporter): Destination {
-  const { iterable, partnerRetryBudgetMs } = deps.env;
-  if (integration.api_key === null || integration.data_center === null) {
-    throw new RunFailure('INTEGRATION_DISCONNECTED', 'Iterable is not connected any more.', {
-      retryable: false,
-    });
-  }
-  return createDestination({
-    db: deps.db,
-    client: createIterableClient({
-      baseUrl: iterable.baseUrl[integration.data_center],
-      apiKey: deps.secrets.decrypt(integration.api_key),
-    }),
-    integrationId: integration.id,
-    requestsPerSecond: iterable.requestsPerSecond,
-    retryBudgetMs: partnerRetryBudgetMs,
-    halt: reporter.halt,
-    onRequest: reporter.countRequest,
-  });
 }
 
 async function execute(execution: RunExecution): Promise<'DONE' | 'HELD'> {

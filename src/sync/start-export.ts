@@ -1,3 +1,4 @@
+import type { Db } from '../../db/connect.ts';
 import { findExportByListName, lockOrInsertExport, updateExport } from '../../db/queries/export-state.ts';
 import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow, SyncType } from '../../db/tables.ts';
 import { InvalidStateError, SyncAlreadyRunningError } from '../errors.ts';
@@ -34,12 +35,7 @@ export async function startExport(
     if (alreadyActive) throw new SyncAlreadyRunningError(run.id);
     const listName =
       exported.list_id === null ? listNameFor(cohort.name, cohort.external_id) : exported.list_name;
-    const rival = await findExportByListName(trx, integration.id, exported.id, listName);
-    if (rival) {
-      throw new InvalidStateError(
-        `The export of the cohort "${rival.cohortName}" goes to the list ${listName} already.`,
-      );
-    }
+    await requireListFree(trx, integration.id, exported.id, listName);
     await updateExport(trx, exported.id, {
       syncType,
       status: 'ACTIVE',
@@ -48,6 +44,21 @@ export async function startExport(
     });
     return run;
   });
+}
+
+/** Throws InvalidStateError when another export goes by this list name. */
+export async function requireListFree(
+  db: Db,
+  integrationId: string,
+  exportId: number | undefined,
+  listName: string,
+): Promise<void> {
+  const rival = await findExportByListName(db, integrationId, exportId, listName);
+  if (rival) {
+    throw new InvalidStateError(
+      `The export of the cohort "${rival.cohortName}" goes to the list ${listName} already.`,
+    );
+  }
 }
 
 /** Cohorts from a file have no grid: they change when they are imported again. */
@@ -62,7 +73,8 @@ export function firstDueAt(
   return nextDueAt(exported.created_at, now, deps.env.dynamicSyncIntervalMs);
 }
 
-function requireExportable(cohort: CohortRow): void {
+/** Throws InvalidStateError for what Mixpanel cannot export. */
+export function requireExportable(cohort: CohortRow): void {
   if (!cohort.exportable) {
     throw new InvalidStateError(
       'This is a group cohort; Mixpanel cannot export the people of group cohorts.',

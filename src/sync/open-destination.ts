@@ -1,0 +1,29 @@
+import type { IntegrationRow } from '../../db/tables.ts';
+import type { SyncDeps } from './deps.ts';
+import { createDestination, type Destination, type DestinationOptions } from './destination.ts';
+import { createIterableClient } from './iterable/client.ts';
+import { RunFailure } from './run-outcome.ts';
+
+/** The Iterable project of an integration. Throws RunFailure INTEGRATION_DISCONNECTED. */
+export function openDestination(
+  deps: SyncDeps,
+  integration: IntegrationRow,
+  options: Pick<DestinationOptions, 'retryBudgetMs' | 'halt' | 'onRequest'>,
+): Destination {
+  const { iterable } = deps.env;
+  if (integration.api_key === null || integration.data_center === null) {
+    throw new RunFailure('INTEGRATION_DISCONNECTED', 'Iterable is not connected any more.', {
+      retryable: false,
+    });
+  }
+  return createDestination({
+    db: deps.db,
+    client: createIterableClient({
+      baseUrl: iterable.baseUrl[integration.data_center],
+      apiKey: deps.secrets.decrypt(integration.api_key),
+    }),
+    integrationId: integration.id,
+    requestsPerSecond: iterable.requestsPerSecond,
+    ...options,
+  });
+}
