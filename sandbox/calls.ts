@@ -1,6 +1,9 @@
 /** One request that a partner received. */
 export interface Call {
+  /** When it was answered, or would have been. */
   at: number;
+  /** When it had come in. */
+  receivedAt: number;
   /** partner.operation, for example iterable.subscribe or mixpanel.engage. */
   operation: string;
   method: string;

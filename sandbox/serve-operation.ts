@@ -18,10 +18,12 @@ export async function serveOperation(
   response: ServerResponse,
   operation: { name: string; details?: Partial<Call>; answer: () => SandboxReply },
 ): Promise<void> {
+  const receivedAt = clock.now();
   const fault = faults.take(operation.name, operation.details?.page);
   const log = (status: number) =>
     calls.add({
       at: clock.now(),
+      receivedAt,
       operation: operation.name,
       method: request.method,
       path: request.path,
