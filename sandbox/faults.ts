@@ -12,6 +12,8 @@ export interface Fault {
   chance?: number;
   /** Wait before anything else, in milliseconds. */
   delayMs?: number;
+  /** Called when the request is there, which is dealt with once the promise is kept. */
+  hold?: () => Promise<void>;
   /** Answer this instead. */
   reply?: { status: number; body?: unknown; headers?: Record<string, string> };
   /** Break the connection before the request is applied, after it was, or in the middle of the answer. */

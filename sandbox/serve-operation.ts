@@ -31,6 +31,7 @@ export async function serveOperation(
       ...operation.details,
     });
   if (fault?.delayMs) await wait(fault.delayMs, undefined, { ref: false });
+  await fault?.hold?.();
   if (fault?.hang) return log(0);
   if (fault?.drop === 'before') {
     log(0);

@@ -55,13 +55,14 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
 }
 
 async function execute(execution: RunExecution): Promise<'DONE' | 'HELD'> {
-  const { deps, run, reporter } = execution;
+  const { run, reporter } = execution;
   if (run.cancel_requested_at !== null) throw new RunCancelled('The run was asked to end.');
   if (run.planned_at === null) await prepareRun(execution);
   else await goOn(execution);
   const isWorking = await hasWork(execution);
   if (isWorking) await deliver(execution);
-  if ((await sumBatches(deps.db, run.id, 0)).held > 0) return 'HELD';
+  // Counted anew: a worker before us, given up for dead, may have settled a batch meanwhile.
+  if ((await countSettled(execution)).held > 0) return 'HELD';
   if (!isWorking) return 'DONE';
   reporter.set({ phase: 'FINISHING', progress: PROGRESS.finishing });
   await reporter.flush();
@@ -74,9 +75,9 @@ async function execute(execution: RunExecution): Promise<'DONE' | 'HELD'> {
 
 /** The run was planned before: its worker died, or somebody has decided about the removals that it held. */
 async function goOn(execution: RunExecution): Promise<void> {
-  const { deps, run, scope } = execution;
-  await restoreCounts(execution);
-  const { open, held } = await sumBatches(deps.db, run.id, 0);
+  const { run, scope, reporter } = execution;
+  const { open, held } = await countSettled(execution);
+  await reporter.flush();
   if (held > 0 && run.decision === 'APPROVED') return await prepareRun(execution);
   if (open + held > 0 && scope.export.drift_checked_at === null) {
     throw new RunFailure(
@@ -88,16 +89,17 @@ async function goOn(execution: RunExecution): Promise<void> {
   if (held > 0 && run.decision === 'DISCARDED') await keepHeld(execution);
 }
 
-/** A worker before us got as far as the journal tells. */
-async function restoreCounts({ deps, run, reporter }: RunExecution): Promise<void> {
-  const settled = await sumBatches(deps.db, run.id, run.planned_from);
+/** The run's counts as the journal tells them, whoever has settled its batches. Gives what it adds up to. */
+async function countSettled({ deps, run, reporter }: RunExecution): ReturnType<typeof sumBatches> {
+  const planned = { ...run, ...reporter.current };
+  const sums = await sumBatches(deps.db, run.id, planned.planned_from);
   reporter.set({
-    added: run.planned_added + settled.added,
-    removed: settled.removed,
-    unchanged: run.planned_unchanged + settled.unchanged,
-    rejected: run.planned_rejected + settled.rejected,
+    added: planned.planned_added + sums.added,
+    removed: sums.removed,
+    unchanged: planned.planned_unchanged + sums.unchanged,
+    rejected: planned.planned_rejected + sums.rejected,
   });
-  await reporter.flush();
+  return sums;
 }
 
 /** All removals are answered before additions start: one person's two changes never overlap. */
