@@ -228,35 +228,6 @@ test('stopped in the middle of a run it finishes its batches, and the next proce
   expect(new Set(countSendings(sandbox).values())).toEqual(new Set([1]));
 });
 
-test('killed in the middle of a run, its run is taken up by another process, and only the batches in flight are sent twice', async () => {
-  await using deployment = await createDeployment();
-  const { sandbox } = deployment;
-  sandbox.faults.add(SLOW);
-  await using killed = deployment.start();
-  const started = await startExport(deployment, createApiClient(await killed.up(), deployment.ownerSecret), {
-    members: 3_000,
-  });
-  await untilInTheMiddle(sandbox);
-  await killed.end('SIGKILL');
-  const killedAt = performance.now();
-  expect(started.listed().length).toBeLessThan(3_000);
-
-  sandbox.faults.clear();
-  await using other = deployment.start();
-  const api = createApiClient(await other.up(), deployment.ownerSecret);
-  const run = await untilOver(api, started.runId);
-  expect(performance.now() - killedAt).toBeLessThan(60_000);
-  expect(run).toMatchObject({
-    status: 'SUCCEEDED',
-    counts: { members: 3_000, added: 3_000, unchanged: 0, rejected: 0, notProcessed: 0 },
-  });
-  expect(started.listed()).toEqual(started.emails);
-  const sendings = [...countSendings(sandbox).values()];
-  expect(sendings).toHaveLength(3_000);
-  expect(Math.max(...sendings)).toBeLessThanOrEqual(2);
-  expect(sendings.filter((times) => times === 2).length).toBeLessThanOrEqual(CONCURRENCY * BATCH_SIZE);
-});
-
 test('a gateway in one process and worker and scheduler in another do a run together', async () => {
   await using deployment = await createDeployment();
   await using gateway = deployment.start({ ROLES: 'gateway' });

@@ -4,13 +4,16 @@ import type { JobQueue } from './job-queue.ts';
 
 export const RUN_QUEUE = 'sync-run';
 
-/** A worker that is silent for this long is taken for dead, and its run goes to another one. */
+/**
+ * A worker that is silent for this long is taken for dead, and its run goes to another one; pg-boss takes no less. With
+ * the three that follow, and the workers' polling, a run is taken up again within 30 seconds, also the tenth time.
+ */
 const HEARTBEAT_SECONDS = 10;
 /** How often dead workers are looked for. */
-const SUPERVISE_SECONDS = 5;
-/** A run that was handed over is picked up again after this. */
+const SUPERVISE_SECONDS = 3;
+/** A run that was handed over is picked up again after this, doubled each time up to the second. */
 const RETRY_SECONDS = 1;
-const MAX_RETRY_SECONDS = 10;
+const MAX_RETRY_SECONDS = 5;
 /** A run may take days at Iterable's pace; only silence ends a worker's claim to it. */
 const MAX_RUN_SECONDS = 24 * 3600 - 1;
 
