@@ -29,6 +29,9 @@ export function connectDatabase(options: DatabaseOptions): Database {
     application_name: 'cohort-sync',
   });
   pool.on('error', (error) => options.onIdleError?.(error));
+  // A connection that breaks while it is in use is told of by the statement that fails. Its event, which the pool does not
+  // listen to meanwhile, would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const db = new Kysely<Tables>({
     dialect: new PostgresDialect({ pool }),
     log: options.onStatement && ((event) => options.onStatement?.(event.query.sql)),
