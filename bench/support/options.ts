@@ -6,12 +6,15 @@ export interface BenchOptions {
   /** Undefined: what the benchmark is defined for. */
   members: number | undefined;
   rounds: number | undefined;
+  /** Of bench/crash.ts: how many processes are killed, and what the random moments begin with. */
+  kills: number | undefined;
+  seed: number | undefined;
   /** A server to use instead of an embedded one. Databases are made on it and dropped again. */
   databaseUrl: string | undefined;
 }
 
 export const USAGE =
-  '[--only name,name] [--members 1000000] [--rounds 3] [--database-url postgresql://…] (numbers may be written 100k, 1M)';
+  '[--only name,name] [--members 1000000] [--rounds 3] [--kills 50] [--seed 1] [--database-url postgresql://…] (numbers may be written 100k, 1M)';
 
 /** Reads the command line. Throws on what it does not know. */
 export function readOptions(args: string[] = process.argv.slice(2)): BenchOptions {
@@ -21,6 +24,8 @@ export function readOptions(args: string[] = process.argv.slice(2)): BenchOption
       only: { type: 'string', multiple: true },
       members: { type: 'string' },
       rounds: { type: 'string' },
+      kills: { type: 'string' },
+      seed: { type: 'string' },
       'database-url': { type: 'string' },
     },
   });
@@ -28,6 +33,8 @@ export function readOptions(args: string[] = process.argv.slice(2)): BenchOption
     only: (values.only ?? []).flatMap((names) => names.split(',')),
     members: readNumber(values.members),
     rounds: readNumber(values.rounds),
+    kills: readNumber(values.kills),
+    seed: readNumber(values.seed),
     databaseUrl: values['database-url'],
   };
 }
