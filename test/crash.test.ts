@@ -7,7 +7,7 @@ import { startService } from './support/service-process.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 
 /** It takes the queue some ten seconds to miss a worker; a busy machine must not fail the test. */
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const TAKE_UP_MS = 30_000;
 const BATCH_SIZE = 10;

@@ -4,7 +4,7 @@ import { people } from './support/people.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 
 /** Starting a server, and missing a heartbeat, take their time. */
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 240_000 });
 
 const BATCH_SIZE = 10;
 const CONCURRENCY = 2;
@@ -30,7 +30,7 @@ async function runDisturbed(app: TestApp, times: number, disturb: () => Promise<
       expect(read.finishedAt).not.toBeNull();
       return read;
     },
-    { timeout: 90_000, interval: 200 },
+    { timeout: 180_000, interval: 200 },
   );
   const all = BATCHES * BATCH_SIZE;
   expect(run).toMatchObject({
