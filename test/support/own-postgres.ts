@@ -32,6 +32,8 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
     },
     async [Symbol.asyncDispose]() {
       await server.stop();
+      // It could not, if the connection by which it counts as a user was among those that broke.
+      await (await open()).stop();
       await rm(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     },
   };
