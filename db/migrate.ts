@@ -4,6 +4,7 @@ import * as initial from './migrations/0001-initial.ts';
 import * as connections from './migrations/0002-connections.ts';
 import * as blocks from './migrations/0003-blocks.ts';
 import * as ledgerRetention from './migrations/0006-ledger-retention.ts';
+import * as peopleSegments from './migrations/0007-people-segments.ts';
 import * as removalGuard from './migrations/0008-removal-guard.ts';
 
 /** In order of their numbers; a merged one is never edited. */
@@ -12,6 +13,7 @@ const migrations = {
   '0002-connections': connections,
   '0003-blocks': blocks,
   '0006-ledger-retention': ledgerRetention,
+  '0007-people-segments': peopleSegments,
   '0008-removal-guard': removalGuard,
 };
 

@@ -63,6 +63,7 @@ export interface Tables {
   exports: ExportTable;
   sync_runs: SyncRunTable;
   sync_batches: SyncBatchTable;
+  people_segments: PeopleSegmentTable;
   rejections: RejectionTable;
   pacers: PacerTable;
 }
@@ -254,6 +255,16 @@ interface SyncBatchTable {
   keys: Buffer;
   fingerprints: Buffer;
   people: string;
+  /** Its people are in people_segments. */
+  is_indexed: Generated<boolean>;
+}
+
+/** By which the blocks that hold a person are found; see the migration 0007-people-segments. */
+interface PeopleSegmentTable {
+  id: GeneratedInt8;
+  blocks: Int8[];
+  starts: Buffer;
+  entries: Buffer;
 }
 
 interface RejectionTable {
@@ -286,3 +297,5 @@ export type CohortRow = Selectable<CohortTable>;
 export type ExportRow = Selectable<ExportTable>;
 export type SyncRunRow = Selectable<SyncRunTable>;
 export type SyncBatchRow = Selectable<SyncBatchTable>;
+export type PeopleSegmentRow = Selectable<PeopleSegmentTable>;
+export type RejectionRow = Selectable<RejectionTable>;

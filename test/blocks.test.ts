@@ -44,7 +44,11 @@ test('a list of many small changes is gathered into few blocks, and goes on as b
 
 test('somebody who counts under another distinct_id than before is unchanged, and the next run has nothing to write', async () => {
   const statements: string[] = [];
-  await using app = await startTestApp({ onStatement: (text) => statements.push(text) });
+  await using app = await startTestApp({
+    // The scheduler would index the people of the first run meanwhile.
+    env: { ROLES: 'gateway,worker' },
+    onStatement: (text) => statements.push(text),
+  });
   await app.connect();
   const member = (distinctId: string) => ({ distinctId, properties: { $email: 'one@example.com' } });
   const cohort = await app.addCohort('Merged', [member('b')]);

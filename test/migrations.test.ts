@@ -16,6 +16,7 @@ const FROZEN = {
   '0002-connections.ts': '913b97b25512c6a01d5367ab930b21c0a2be45de7719539c860e71d3e458bd2a',
   '0003-blocks.ts': '7d1bc3349bc498faf52064f2867f1eac2cdbecb17df3846db9c04e9d9b6de4e9',
   '0006-ledger-retention.ts': 'bf2bf1737b0be2f1ae0e9fdd0e64c0943675dd1642ea235796fc650b4de17647',
+  '0007-people-segments.ts': 'dff513c46c0d0b3e5cbefc1b063a944e948308bd0f9936fbf32b7b14270fc060',
   '0008-removal-guard.ts': 'c277a46f56ed29c3989046242ddbbd077a0be7ecd9150876f016c1a09c2474e5',
 };
 

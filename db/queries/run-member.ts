@@ -24,7 +24,8 @@ type LedgerRun = Pick<SyncRunRow, 'id' | 'export_id' | 'planned_at' | 'ledger_de
 
 /** A position in the batches of a run is the batch's number times this, plus the place in it, from 1. */
 const PLACES_PER_BATCH = 65_536;
-const DRIFT_DETAIL = {
+/** What a ledger says of people whom a run found not to be where it had taken them to be. */
+export const DRIFT_DETAIL = {
   ADDED: 'Drift: they had gone from the list without a run, and were added again.',
   REMOVED: 'Drift: they had been put on the list without a run.',
 } as const;

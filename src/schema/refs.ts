@@ -8,6 +8,7 @@ import type {
   ProjectRow,
   SyncRunRow,
 } from '../../db/tables.ts';
+import type { MemberEvent as MemberEventValue, MemberStory } from '../sync/member-story.ts';
 import { builder } from './builder.ts';
 
 /** The types that name each other. Rows keep the database's spelling; the fields give the API's. */
@@ -19,11 +20,19 @@ export const Cohort = builder.objectRef<CohortRow>('Cohort');
 export const Export = builder.objectRef<ExportRow>('Export');
 export const SyncRun = builder.objectRef<SyncRunRow>('SyncRun');
 export const RunMember = builder.objectRef<RunMemberRow>('RunMember');
+export const Member = builder.objectRef<MemberStory>('Member');
+export const MemberEvent = builder.objectRef<MemberEventValue>('MemberEvent');
 
 const totalCount = { description: 'How many rows the whole list has.' };
 
 function connectionOf<
-  Ref extends typeof ApiToken | typeof Cohort | typeof Export | typeof SyncRun | typeof RunMember,
+  Ref extends
+    | typeof ApiToken
+    | typeof Cohort
+    | typeof Export
+    | typeof SyncRun
+    | typeof RunMember
+    | typeof MemberEvent,
 >(type: Ref, noun: string) {
   return builder.connectionObject(
     {
@@ -46,3 +55,4 @@ export const CohortConnection = connectionOf(Cohort, 'cohorts');
 export const ExportConnection = connectionOf(Export, 'exports');
 export const SyncRunConnection = connectionOf(SyncRun, 'runs');
 export const RunMemberConnection = connectionOf(RunMember, 'people of a run');
+export const MemberEventConnection = connectionOf(MemberEvent, 'what happened to a person');

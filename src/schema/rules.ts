@@ -12,3 +12,9 @@ export const nameRule = z
 export const credentialRule = z
   .string()
   .regex(/^[\x21-\x7e]{1,500}$/, { message: 'must have 1 to 500 printable characters without blanks.' });
+
+/** What a person may be looked up by; no partner has longer ones. */
+export const personKeyRule = z
+  .string()
+  .max(2000, { message: 'must have at most 2000 characters.' })
+  .refine((text) => !text.includes('\0'), { message: 'must not hold the character NUL.' });

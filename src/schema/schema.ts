@@ -9,6 +9,7 @@ import './cohort.ts';
 import './export.ts';
 import './sync-preview.ts';
 import './sync-run.ts';
+import './member.ts';
 import './subscriptions.ts';
 import { builder } from './builder.ts';
 

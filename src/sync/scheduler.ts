@@ -4,6 +4,7 @@ import { lockDueExports, updateExport } from '../../db/queries/export-state.ts';
 import type { SyncDeps } from './deps.ts';
 import { forgetLedgers } from './forget-ledgers.ts';
 import { nextDueAt } from './grid.ts';
+import { indexPeople } from './index-people.ts';
 import { queueRun } from './queue-run.ts';
 import { createRecall } from './recall-put-off.ts';
 import { refreshDueCohorts } from './refresh-cohorts.ts';
@@ -52,6 +53,7 @@ export function startScheduler(deps: SyncDeps): Scheduler {
     schedule('* * * * * *', () => beat('bringing times forward', recall), options),
     schedule('* * * * * *', () => beat('queueing due runs', () => queueDueRuns(deps)), options),
     schedule('* * * * * *', () => beat('refreshing cohorts', () => refreshDueCohorts(deps)), options),
+    schedule('* * * * * *', () => beat('indexing people', () => indexPeople(deps.db)), options),
     schedule('*/10 * * * * *', () => beat('deleting old ledgers', () => forgetLedgers(deps)), options),
   ];
   return {

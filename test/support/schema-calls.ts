@@ -73,8 +73,9 @@ export function callOf(
   { values = {}, selection }: { values?: Record<string, unknown>; selection?: string } = {},
 ): Call {
   const { kind, name, field } = root;
+  const wanted = { ...NEEDED[name], ...values };
   const given = field.args.flatMap((arg) => {
-    const value = sampleOf(arg.type, arg.name, values, isRequiredArgument(arg));
+    const value = sampleOf(arg.type, arg.name, wanted, isRequiredArgument(arg));
     return value === undefined ? [] : [{ arg, value }];
   });
   const declared = given.map(({ arg }) => `$${arg.name}: ${arg.type}`).join(', ');
@@ -120,6 +121,9 @@ function takesFile(type: GraphQLInputType): boolean {
     return Object.values(named.getFields()).some((field) => takesFile(field.type));
   return named.name === 'File';
 }
+
+/** What has to be given although the types do not say so. */
+const NEEDED: Record<string, Record<string, unknown>> = { member: { email: 'nobody@example.com' } };
 
 const SAMPLES: Record<string, unknown> = {
   ID: 'bm8gaWQ',

@@ -1,0 +1,95 @@
+import {
+  readEventExport,
+  readMember,
+  readMemberHistory,
+  readMemberLists,
+  readRunOf,
+} from '../resolvers/member.ts';
+import { builder, pageComplexity, READ } from './builder.ts';
+import { MemberOutcome, RejectionReason } from './enums.ts';
+import { pageArgs } from './page-args.ts';
+import { Export, Member, MemberEvent, MemberEventConnection, SyncRun } from './refs.ts';
+import { personKeyRule } from './rules.ts';
+
+Member.implement({
+  description: "One person's story, over all lists and runs of the project.",
+  fields: (t) => ({
+    email: t.exposeString('email', {
+      nullable: true,
+      description: 'In lower case; as last known. Null when none is known.',
+    }),
+    userId: t.exposeString('userId', {
+      nullable: true,
+      description: 'In Iterable; as last known. Null when none is known.',
+    }),
+    distinctIds: t.exposeStringList('distinctIds', {
+      description:
+        'In Mixpanel: by which they are on lists or rejected now, else those of their history. Empty for people who were only found on a list.',
+    }),
+    lists: t.field({
+      type: [Export],
+      description: 'The exports on whose list they are now, the newest export first.',
+      resolve: (story, _args, ctx) => readMemberLists(ctx, story),
+    }),
+    history: t.field({
+      type: MemberEventConnection,
+      complexity: pageComplexity,
+      description:
+        'What runs did with them, newest first, as long as the ledgers are kept. Runs that left them as they were are not listed.',
+      args: pageArgs(t.arg),
+      resolve: (story, args) => readMemberHistory(story, args),
+    }),
+  }),
+});
+
+MemberEvent.implement({
+  description: 'One thing that happened to a person.',
+  fields: (t) => ({
+    at: t.expose('at', { type: 'DateTime', description: 'When; of a rejection: when it was first found.' }),
+    run: t.field({
+      type: SyncRun,
+      nullable: true,
+      description: 'The run that did it; of a rejection: the first that found it.',
+      resolve: (event, _args, ctx) => readRunOf(ctx, event),
+    }),
+    export: t.field({
+      type: Export,
+      nullable: true,
+      description: 'The export that the run belongs to.',
+      resolve: (event, _args, ctx) => readEventExport(ctx, event),
+    }),
+    outcome: t.expose('outcome', {
+      type: MemberOutcome,
+      nullable: true,
+      description: 'What the run did; UNCHANGED when only their profile was sent again.',
+    }),
+    reason: t.expose('reason', {
+      type: RejectionReason,
+      nullable: true,
+      description: 'Why they were rejected; null otherwise.',
+    }),
+    messagingEvent: t.string({
+      nullable: true,
+      description:
+        "The name of the Iterable event, once events are part of a person's story; always null so far.",
+      resolve: () => null,
+    }),
+    detail: t.exposeString('detail', { nullable: true, description: 'More, for people.' }),
+  }),
+});
+
+builder.queryField('member', (t) =>
+  t.field({
+    type: Member,
+    nullable: true,
+    authScopes: READ,
+    description:
+      'One person by one of the three: BAD_USER_INPUT when none or several are given, null when nobody is known by it. An address that they had before has a story of its own; distinctId tells both.',
+    args: {
+      email: t.arg.string({ description: 'Whatever its case.', validate: { schema: personKeyRule } }),
+      userId: t.arg.string({ description: 'In Iterable.', validate: { schema: personKeyRule } }),
+      distinctId: t.arg.string({ description: 'In Mixpanel.', validate: { schema: personKeyRule } }),
+    },
+    resolve: (_root, args, ctx) => readMember(ctx, args),
+  }),
+);
