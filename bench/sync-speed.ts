@@ -34,7 +34,8 @@ const service = await startService({ databaseUrl: database.url, partners });
 const cohortIds = await service.api.cohortIds();
 
 async function measure(cohortId: string, expected: Partial<FinishedRun['counts']>, posts: boolean) {
-  // What is left over from before (dead rows, dirty pages) is not this run's.
+  // What is left over from before (people to be indexed, dead rows, dirty pages) is not this run's.
+  await database.untilIndexed();
   await database.client.query('vacuum (analyze) sync_batches');
   await database.client.query('checkpoint');
   const floor = await runFloor({ partners, client: floorDatabase.client, posts });

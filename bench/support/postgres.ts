@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../db/embedded-postgres.ts';
 import { cpuSecondsOf } from './process-usage.ts';
@@ -19,6 +20,8 @@ export interface BenchDatabase {
   client: pg.Client;
   /** How much write-ahead log the server has written, in bytes. */
   walBytes(): Promise<number>;
+  /** Waits until the service has indexed the people of earlier runs, which it does in the background. */
+  untilIndexed(): Promise<void>;
 }
 
 /** The server that the service would start by itself, with the service's own settings, or a given one. */
@@ -48,6 +51,10 @@ export async function startPostgres(databaseUrl: string | undefined): Promise<Be
             `select (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 as bytes`,
           );
           return rows[0].bytes;
+        },
+        async untilIndexed() {
+          const waiting = 'select from sync_batches where not is_indexed limit 1';
+          while ((await client.query(waiting)).rowCount !== 0) await sleep(200);
         },
       };
     },
