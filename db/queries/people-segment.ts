@@ -36,12 +36,14 @@ export async function insertSegment(db: Db, segment: NewSegment): Promise<void> 
   await db.insertInto('people_segments').values(segment).execute();
 }
 
+/** Locks the rows in the order of their ids, as runs do, so that neither waits for the other for ever. */
 export async function setIndexed(db: Db, blockIds: string[]): Promise<void> {
-  await db
-    .updateTable('sync_batches')
-    .set({ is_indexed: true })
-    .where('id', '=', sql<string>`any(${blockIds}::bigint[])`)
-    .execute();
+  await sql`
+    update sync_batches set is_indexed = true
+    from (
+      select id from sync_batches where id = any(${blockIds}::bigint[]) order by id for update
+    ) as locked
+    where sync_batches.id = locked.id`.execute(db);
 }
 
 /** What a segment must have less of, of each, to be worth gathering. */

@@ -47,8 +47,9 @@ export async function indexPeople(db: Db, blocksAtATime = BLOCKS_AT_A_TIME): Pro
       }
     }
     await insertSegment(trx, { blocks: ids, ...encodeEntries(entries.subarray(0, count)) });
-    await setIndexed(trx, ids);
     await gatherSegments(trx);
+    // Last, because runs may wait for the rows.
+    await setIndexed(trx, ids);
     return ids.length;
   });
 }
