@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
-import { connectDatabase } from '../db/connect.ts';
+import { connectDatabase, type Db } from '../db/connect.ts';
 import { explainConnectError } from '../db/connect-error.ts';
+import { startDatabaseClock } from '../db/database-clock.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded-postgres.ts';
 import { isMigrated, migrateToLatest } from '../db/migrate.ts';
-import { type Clock, systemClock } from './clock.ts';
+import type { Clock } from './clock.ts';
 import { generateKey, generatePassword, keepSecret } from './data-dir.ts';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
@@ -34,10 +35,11 @@ export interface App {
 export async function startApp(options: {
   env: Env;
   logger: Logger;
+  /** The database's, unless given. */
   clock?: Clock;
   onStatement?: (text: string) => void;
 }): Promise<App> {
-  const { env, logger, clock = systemClock } = options;
+  const { env, logger } = options;
   const stops: (() => Promise<unknown>)[] = [];
   const stopAll = async () => {
     for (const stop of stops.reverse()) {
@@ -57,6 +59,7 @@ export async function startApp(options: {
     await migrateToLatest(db).catch((error) => {
       throw explainDatabaseError(error, env, databaseUrl);
     });
+    const clock = options.clock ?? (await openClock(db, logger, stops));
     const boss = await startBoss({ databaseUrl, logger, supervise: env.roles.has('worker') });
     stops.push(() => boss.stop());
     const keys = env.encryptionKeys ?? [
@@ -108,6 +111,14 @@ export async function startApp(options: {
     await stopAll();
     throw error;
   }
+}
+
+async function openClock(db: Db, logger: Logger, stops: (() => Promise<unknown>)[]): Promise<Clock> {
+  const clock = await startDatabaseClock(db, (error) =>
+    logger.warn({ err: error }, 'the database did not tell the time'),
+  );
+  stops.push(async () => clock.stop());
+  return clock;
 }
 
 /** In the operator's words where it is for them to see to. */
