@@ -6,6 +6,7 @@ import * as blocks from './migrations/0003-blocks.ts';
 import * as ledgerRetention from './migrations/0006-ledger-retention.ts';
 import * as peopleSegments from './migrations/0007-people-segments.ts';
 import * as removalGuard from './migrations/0008-removal-guard.ts';
+import * as turns from './migrations/0009-turns.ts';
 
 /** In order of their numbers; a merged one is never edited. */
 const migrations = {
@@ -15,6 +16,7 @@ const migrations = {
   '0006-ledger-retention': ledgerRetention,
   '0007-people-segments': peopleSegments,
   '0008-removal-guard': removalGuard,
+  '0009-turns': turns,
 };
 
 /** Brings the database to the newest migration. Any number of processes may call it at once: the first

@@ -66,6 +66,7 @@ export interface Tables {
   people_segments: PeopleSegmentTable;
   rejections: RejectionTable;
   pacers: PacerTable;
+  pacer_lines: PacerLineTable;
 }
 
 interface ProjectTable {
@@ -284,9 +285,18 @@ interface RejectionTable {
   detail: string | null;
 }
 
+/** More of both only in the function take_turn. */
 interface PacerTable {
   key: string;
-  next_at: Date;
+  held_until: Date;
+  caution: number;
+}
+
+interface PacerLineTable {
+  id: string;
+  under_way: number;
+  asks_again_at: Date | null;
+  seen_at: Date;
 }
 
 export type ProjectRow = Selectable<ProjectTable>;

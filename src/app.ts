@@ -16,6 +16,7 @@ import { removeAbandonedUploads } from './server/upload.ts';
 import { createServer, type Server } from './server.ts';
 import { startBoss } from './sync/boss.ts';
 import type { SyncDeps } from './sync/deps.ts';
+import { createIterableTurns } from './sync/iterable-turns.ts';
 import { type Live, startLive } from './sync/live.ts';
 import { rotateSecrets } from './sync/rotate-secrets.ts';
 import { type Scheduler, startScheduler } from './sync/scheduler.ts';
@@ -68,7 +69,16 @@ export async function startApp(options: {
     const secrets = createSecrets(keys);
     const rotated = await rotateSecrets(db, secrets);
     if (rotated > 0) logger.info({ rotated }, 'stored secrets are now encrypted with the newest key');
-    const sync: SyncDeps = { db, clock, env, secrets, jobs: boss.jobs, mixpanelTurns: new Map(), logger };
+    const sync: SyncDeps = {
+      db,
+      clock,
+      env,
+      secrets,
+      jobs: boss.jobs,
+      mixpanelTurns: new Map(),
+      iterableTurns: createIterableTurns({ db, limits: env.iterable, logger }),
+      logger,
+    };
 
     let url: string | undefined;
     let server: Server | undefined;

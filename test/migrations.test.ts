@@ -18,6 +18,7 @@ const FROZEN = {
   '0006-ledger-retention.ts': 'bf2bf1737b0be2f1ae0e9fdd0e64c0943675dd1642ea235796fc650b4de17647',
   '0007-people-segments.ts': 'dff513c46c0d0b3e5cbefc1b063a944e948308bd0f9936fbf32b7b14270fc060',
   '0008-removal-guard.ts': 'c277a46f56ed29c3989046242ddbbd077a0be7ecd9150876f016c1a09c2474e5',
+  '0009-turns.ts': '296bf48fc293a8f8a05faf3193bcbf775b905f7b554aec5696f8e875dd670a82',
 };
 
 test('merged migrations are frozen', async () => {

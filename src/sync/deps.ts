@@ -3,6 +3,7 @@ import type { Db } from '../../db/connect.ts';
 import type { Clock } from '../clock.ts';
 import type { Env } from '../env.ts';
 import type { Secrets } from '../secrets.ts';
+import type { IterableTurns } from './iterable-turns.ts';
 import type { JobQueue } from './job-queue.ts';
 import type { MixpanelTurns } from './mixpanel-client-of.ts';
 
@@ -14,5 +15,6 @@ export interface SyncDeps {
   secrets: Secrets;
   jobs: JobQueue;
   mixpanelTurns: MixpanelTurns;
+  iterableTurns: IterableTurns;
   logger: Logger;
 }

@@ -1,21 +1,11 @@
-import { setTimeout as wait } from 'node:timers/promises';
-import type { Db } from '../../db/connect.ts';
-import { postponeSlots, reserveSlot } from '../../db/queries/pacer.ts';
 import type { IterableClient } from './iterable/client.ts';
-import { InvalidListError, IterableError, RateLimitedError, UnauthorizedError } from './iterable/errors.ts';
+import { InvalidListError, IterableError, UnauthorizedError } from './iterable/errors.ts';
+import { inTurn, type RequestKind } from './iterable-turns.ts';
+import type { Line } from './line.ts';
 import { withRetries } from './retry.ts';
 import { RunFailure } from './run-outcome.ts';
 
-/** Iterable allows five reads of a list's users a minute. */
-const LIST_READ_INTERVAL_MS = 12_000;
-/** One per cent slower than allowed: requests do not arrive exactly as far apart as they left. */
-const PACE_MARGIN = 1.01;
-/** However long Iterable says to wait, it is asked again after this: the number may be nonsense. */
-const MAX_POSTPONE_MS = 120_000;
-
-export type RequestKind = 'write' | 'listRead';
-
-/** One Iterable project as a run writes to it: at the agreed pace, patiently, and counted. */
+/** One Iterable project as a run deals with it: at the agreed pace, patiently, and counted. */
 export interface Destination {
   /**
    * One request at its turn, retried within the budget; a send that makes more than one awaits nextTurn before each
@@ -28,11 +18,8 @@ export interface Destination {
 }
 
 export interface DestinationOptions {
-  db: Db;
   client: IterableClient;
-  integrationId: string;
-  /** 0: no pacing. */
-  requestsPerSecond: number;
+  lineOf: (kind: RequestKind) => Line;
   retryBudgetMs: number;
   /** Ends waits; a request on its way is not touched. */
   halt: AbortSignal;
@@ -40,40 +27,22 @@ export interface DestinationOptions {
 }
 
 export function createDestination(options: DestinationOptions): Destination {
-  const { db, client, halt } = options;
-
-  async function takeTurn(kind: RequestKind) {
-    halt.throwIfAborted();
-    const intervalMs =
-      kind === 'listRead' ? LIST_READ_INTERVAL_MS : (1000 / options.requestsPerSecond) * PACE_MARGIN;
-    if (intervalMs !== Number.POSITIVE_INFINITY) {
-      const waitMs = await reserveSlot(db, paceKey(kind), intervalMs);
-      if (waitMs >= 1) await wait(waitMs, undefined, { signal: halt });
-    }
-    options.onRequest();
-  }
-
-  const paceKey = (kind: RequestKind) => `iterable:${options.integrationId}:${kind}`;
+  const { client, lineOf, halt, onRequest } = options;
+  const taker = { turnsTaken: 0 };
 
   return {
     async request(kind, send) {
-      try {
-        return await withRetries(
-          async () => {
-            const nextTurn = () => takeTurn(kind);
+      const attempt = (leave: () => void) =>
+        inTurn(lineOf(kind), { taker, signal: halt }, (nextTurn) => {
+          leave();
+          onRequest();
+          return send(client, async () => {
             await nextTurn();
-            try {
-              return await send(client, nextTurn);
-            } catch (error) {
-              // What one process is told to wait, all of them wait.
-              if (error instanceof RateLimitedError && error.retryAfterMs !== undefined) {
-                await postponeSlots(db, paceKey(kind), Math.min(error.retryAfterMs, MAX_POSTPONE_MS));
-              }
-              throw error;
-            }
-          },
-          { budgetMs: options.retryBudgetMs, signal: halt },
-        );
+            onRequest();
+          });
+        });
+      try {
+        return await withRetries(attempt, { budgetMs: options.retryBudgetMs, signal: halt });
       } catch (error) {
         halt.throwIfAborted();
         throw toRunFailure(error);

@@ -10,6 +10,7 @@ import { MUTATION_BUDGET_MS } from './connect-iterable.ts';
 import type { SyncDeps } from './deps.ts';
 import { createIterableClient } from './iterable/client.ts';
 import { ConflictError, InvalidListError, IterableError, UnauthorizedError } from './iterable/errors.ts';
+import { inTurn } from './iterable-turns.ts';
 import { queueRun } from './queue-run.ts';
 import { withRetries } from './retry.ts';
 import { firstDueAt } from './start-export.ts';
@@ -55,10 +56,24 @@ export async function stopExport(
   if (action !== 'KEEP') requireConnected(scope);
   for (;;) {
     await endActiveRun(deps, exported.id);
-    const stopped = await deps.db
-      .transaction()
-      .execute((trx) => stopIdle({ ...deps, db: trx }, scope, action));
+    const stop = () => deps.db.transaction().execute((trx) => stopIdle({ ...deps, db: trx }, scope, action));
+    const stopped = action === 'DELETE' ? await inWriteTurn(deps, scope, stop) : await stop();
     if (stopped) return stopped;
+  }
+}
+
+/** The turn comes before the transaction: whoever waits for one holds no connection and no row. */
+async function inWriteTurn<T>(deps: SyncDeps, { integration }: RunScope, act: () => Promise<T>): Promise<T> {
+  const signal = AbortSignal.timeout(MUTATION_BUDGET_MS);
+  try {
+    return await inTurn(deps.iterableTurns(integration, 'write'), { taker: { turnsTaken: 0 }, signal }, act);
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+    throw new CohortSyncError(
+      'PARTNER_UNAVAILABLE',
+      'Iterable takes no further requests at the moment. Try again in a few minutes.',
+      { cause: error },
+    );
   }
 }
 

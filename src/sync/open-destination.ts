@@ -17,13 +17,11 @@ export function openDestination(
     });
   }
   return createDestination({
-    db: deps.db,
     client: createIterableClient({
       baseUrl: iterable.baseUrl[integration.data_center],
       apiKey: deps.secrets.decrypt(integration.api_key),
     }),
-    integrationId: integration.id,
-    requestsPerSecond: iterable.requestsPerSecond,
+    lineOf: (kind) => deps.iterableTurns(integration, kind),
     ...options,
   });
 }

@@ -17,21 +17,25 @@ export function retryDelayMs(error: RetryableError, attempt: number, random: num
 
 /**
  * Tries again as long as the error is retryable and the next try would begin within the budget; then throws the last
- * error. Waits end with the signal, whose reason is thrown.
+ * error. An attempt that waits for its turn says when the request leaves: the budget does not begin before. Waits end with
+ * the signal, whose reason is thrown.
  */
 export async function withRetries<T>(
-  attempt: () => Promise<T>,
+  attempt: (leave: () => void) => Promise<T>,
   options: { budgetMs: number; signal?: AbortSignal | undefined; random?: () => number },
 ): Promise<T> {
   const { budgetMs, signal, random = Math.random } = options;
   const startedAt = performance.now();
+  let leftAt: number | undefined;
   for (let tried = 0; ; tried++) {
     try {
-      return await attempt();
+      return await attempt(() => {
+        leftAt ??= performance.now();
+      });
     } catch (error) {
       if (!isRetryable(error)) throw error;
       const delayMs = retryDelayMs(error, tried, random());
-      if (performance.now() - startedAt + delayMs > budgetMs) throw error;
+      if (performance.now() - (leftAt ?? startedAt) + delayMs > budgetMs) throw error;
       await wait(delayMs, undefined, { signal }).catch((abort) => {
         signal?.throwIfAborted();
         throw abort;

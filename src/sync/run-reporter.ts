@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Db } from '../../db/connect.ts';
 import { type RunAttempt, type RunChanges, readRunSignals, updateRun } from '../../db/queries/active-run.ts';
 import type { SyncRunRow } from '../../db/tables.ts';
@@ -35,6 +36,8 @@ export function createRunReporter(options: {
   const { db, run } = options;
   const attempt = { runId: run.id, attempt: run.attempt };
   const halting = new AbortController();
+  // Each request that waits for its turn listens; Node warns of more than ten.
+  setMaxListeners(0, halting.signal);
   const current = {
     members: run.members,
     added: run.added,

@@ -11,6 +11,7 @@ const SMALL_TABLES = [
   'public.exports',
   'public.sync_runs',
   'public.pacers',
+  'public.pacer_lines',
 ];
 
 export interface FullDisk extends AsyncDisposable {
