@@ -20,6 +20,7 @@ import { createIterableTurns } from './sync/iterable-turns.ts';
 import { type Live, startLive } from './sync/live.ts';
 import { rotateSecrets } from './sync/rotate-secrets.ts';
 import { type Scheduler, startScheduler } from './sync/scheduler.ts';
+import { createSeats } from './sync/seats.ts';
 import { startWorker, type Worker } from './sync/worker.ts';
 
 export interface App {
@@ -77,6 +78,7 @@ export async function startApp(options: {
       jobs: boss.jobs,
       mixpanelTurns: new Map(),
       iterableTurns: createIterableTurns({ db, limits: env.iterable, logger }),
+      seats: createSeats(),
       logger,
     };
 

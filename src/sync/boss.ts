@@ -60,11 +60,16 @@ export async function startBoss(options: {
   return {
     boss,
     jobs: {
-      async addRun(db, runId, { delayMs = 0 } = {}) {
+      async addRun(db, run, { delayMs = 0 } = {}) {
         await boss.send(
           RUN_QUEUE,
-          { runId },
-          { db: fromKysely(db), ...(delayMs > 0 ? { startAfter: Math.ceil(delayMs / 1000) } : {}) },
+          { runId: run.id },
+          {
+            db: fromKysely(db),
+            // What counts as one project's among the places of a worker.
+            group: { id: run.project_id },
+            ...(delayMs > 0 ? { startAfter: Math.ceil(delayMs / 1000) } : {}),
+          },
         );
       },
     },

@@ -27,7 +27,7 @@ export async function decideRemovals(
     await lockExport(trx, run.export_id);
     const decided = await decideRun(trx, run.id, decision);
     if (!decided) throw new InvalidStateError('This run does not wait for approval.');
-    await deps.jobs.addRun(trx, run.id);
+    await deps.jobs.addRun(trx, run);
     return decided;
   });
 }

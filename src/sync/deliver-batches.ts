@@ -7,7 +7,7 @@ import { type Destination, unexpectedAnswer } from './destination.ts';
 import { type Subscriber, toIdentifier, toSubscriber } from './identity.ts';
 import type { ListUpdateResult } from './iterable/answers.ts';
 import { InvalidListError } from './iterable/errors.ts';
-import { RunHandedOver } from './run-outcome.ts';
+import { RunTakenUp } from './run-outcome.ts';
 import type { RunReporter } from './run-reporter.ts';
 import { sendBatch } from './send-batch.ts';
 import { type SettleContext, settleAddition, settleRemoval } from './settle-batch.ts';
@@ -64,7 +64,7 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, batchId: string):
   const batch = await markBatchSent(db, reporter.attempt, batchId);
   if (!batch) {
     await reporter.flush();
-    throw new RunHandedOver('Another worker has taken the run up.');
+    throw new RunTakenUp();
   }
   const send = (subscribers: Subscriber[]): Promise<ListUpdateResult> =>
     withPatience(delivery, () =>

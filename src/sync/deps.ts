@@ -6,6 +6,7 @@ import type { Secrets } from '../secrets.ts';
 import type { IterableTurns } from './iterable-turns.ts';
 import type { JobQueue } from './job-queue.ts';
 import type { MixpanelTurns } from './mixpanel-client-of.ts';
+import type { Seats } from './seats.ts';
 
 /** What the sync side of the service works with; made once in app.ts. */
 export interface SyncDeps {
@@ -16,5 +17,6 @@ export interface SyncDeps {
   jobs: JobQueue;
   mixpanelTurns: MixpanelTurns;
   iterableTurns: IterableTurns;
+  seats: Seats;
   logger: Logger;
 }

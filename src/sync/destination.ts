@@ -4,6 +4,7 @@ import { inTurn, type RequestKind } from './iterable-turns.ts';
 import type { Line } from './line.ts';
 import { withRetries } from './retry.ts';
 import { RunFailure } from './run-outcome.ts';
+import type { Seat } from './seats.ts';
 
 /** One Iterable project as a run deals with it: at the agreed pace, patiently, and counted. */
 export interface Destination {
@@ -23,6 +24,8 @@ export interface DestinationOptions {
   retryBudgetMs: number;
   /** Ends waits; a request on its way is not touched. */
   halt: AbortSignal;
+  /** Given up while a request and its turn are waited for. */
+  seat?: Seat;
   onRequest: () => void;
 }
 
@@ -42,7 +45,8 @@ export function createDestination(options: DestinationOptions): Destination {
           });
         });
       try {
-        return await withRetries(attempt, { budgetMs: options.retryBudgetMs, signal: halt });
+        const ask = () => withRetries(attempt, { budgetMs: options.retryBudgetMs, signal: halt });
+        return await (options.seat ? options.seat.aside(ask) : ask());
       } catch (error) {
         halt.throwIfAborted();
         throw toRunFailure(error);

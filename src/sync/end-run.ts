@@ -28,7 +28,7 @@ import type { SyncDeps } from './deps.ts';
 import type { Place } from './listed-people.ts';
 import { decodePlace } from './people-block.ts';
 import { queueRun } from './queue-run.ts';
-import { RunCancelled, RunFailure, RunHandedOver, type RunPostponed } from './run-outcome.ts';
+import { RunCancelled, RunFailure, RunHandedOver, type RunPostponed, RunTakenUp } from './run-outcome.ts';
 import type { RunReporter } from './run-reporter.ts';
 import { SourceError } from './sources/source.ts';
 
@@ -79,7 +79,7 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
       finishedAt: now,
       changes: isDiscarded ? reporter.current : { ...reporter.current, pending_removals: 0 },
     });
-    if (!finished) throw new RunHandedOver('Another worker has taken the run up.');
+    if (!finished) throw new RunTakenUp();
     if (followUp)
       await queueRun(
         { ...deps, db: trx },
@@ -109,7 +109,7 @@ export async function endOrBreakOff(deps: SyncDeps, ending: EndingRun, reason: u
       await setListCompared(trx, run.export_id, null);
       const end = { ...failedByFault(), finishedAt: deps.clock.now(), changes: {} };
       if (!(await finishRun(trx, reporter.attempt, end))) {
-        throw new RunHandedOver('Another worker has taken the run up.');
+        throw new RunTakenUp();
       }
     });
   }
@@ -127,9 +127,7 @@ export async function awaitApproval(deps: SyncDeps, { run, reporter, logger }: E
     if (await holdRun(trx, reporter.attempt, { ...reporter.current, pending_removals: pending }))
       return pending;
     const isOurs = await readRunSignals(trx, reporter.attempt);
-    throw isOurs
-      ? new RunCancelled('The run was asked to end.')
-      : new RunHandedOver('Another worker has taken the run up.');
+    throw isOurs ? new RunCancelled('The run was asked to end.') : new RunTakenUp();
   });
   logger.warn({ pending }, 'the removals of the run wait for approval');
 }
@@ -138,8 +136,8 @@ export async function awaitApproval(deps: SyncDeps, { run, reporter, logger }: E
 export async function postponeRun(deps: SyncDeps, ending: EndingRun, reason: RunPostponed): Promise<void> {
   await deps.db.transaction().execute(async (trx) => {
     if (!(await parkRun(trx, ending.reporter.attempt)))
-      throw new RunHandedOver('Another worker has taken the run up.');
-    await deps.jobs.addRun(trx, ending.run.id, { delayMs: reason.retryAfterMs });
+      throw new RunHandedOver('Another worker has taken the run up, or somebody asked for its end.');
+    await deps.jobs.addRun(trx, ending.run, { delayMs: reason.retryAfterMs });
   });
   ending.logger.info({ retryAfterMs: reason.retryAfterMs, reason: reason.message }, 'run postponed');
 }

@@ -24,7 +24,7 @@ export async function queueRun(
   wanted: WantedRun,
 ): Promise<{ run: SyncRunRow; alreadyActive: boolean }> {
   const queued = await insertRun(deps.db, { ...wanted, now: deps.clock.now() });
-  if (!queued.alreadyActive) await deps.jobs.addRun(deps.db, queued.run.id);
+  if (!queued.alreadyActive) await deps.jobs.addRun(deps.db, queued.run);
   return queued;
 }
 

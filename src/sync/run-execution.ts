@@ -6,8 +6,9 @@ import { sumBatches } from '../../db/queries/sync-batch.ts';
 import type { SyncRunRow } from '../../db/tables.ts';
 import type { SyncDeps } from './deps.ts';
 import type { Destination } from './destination.ts';
-import { RunHandedOver } from './run-outcome.ts';
+import { RunTakenUp } from './run-outcome.ts';
 import type { RunReporter } from './run-reporter.ts';
+import type { Seat } from './seats.ts';
 
 /** How a run's time divides, as its progress shows it. */
 export const PROGRESS = { reading: 0.4, planning: 0.5, finishing: 0.99 };
@@ -19,13 +20,13 @@ export interface RunExecution {
   scope: RunScope;
   reporter: RunReporter;
   destination: Destination;
+  seat: Seat;
   logger: Logger;
 }
 
 /** Within a transaction: nobody else decides what the run does, and a worker given up for dead is told so. */
 export async function requireAttempt({ reporter }: Pick<RunExecution, 'reporter'>, trx: Db): Promise<void> {
-  if (!(await lockPlan(trx, reporter.attempt)))
-    throw new RunHandedOver('Another worker has taken the run up.');
+  if (!(await lockPlan(trx, reporter.attempt))) throw new RunTakenUp();
 }
 
 /** Whether the journal has anything that is still to be sent. */

@@ -20,7 +20,16 @@ export class RunCancelled extends Error {
 
 /** Another worker goes on with the run, or will: this one is stopping, or was given up for dead. */
 export class RunHandedOver extends Error {
-  override readonly name = 'RunHandedOver';
+  override readonly name: string = 'RunHandedOver';
+}
+
+/** Another worker has the run, by a job of its own: ours is not needed any more. */
+export class RunTakenUp extends RunHandedOver {
+  override readonly name = 'RunTakenUp';
+
+  constructor() {
+    super('Another worker has taken the run up.');
+  }
 }
 
 /** The run cannot go on before this time is over. */

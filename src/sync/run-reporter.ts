@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Db } from '../../db/connect.ts';
 import { type RunAttempt, type RunChanges, readRunSignals, updateRun } from '../../db/queries/active-run.ts';
 import type { SyncRunRow } from '../../db/tables.ts';
-import { RunCancelled, RunHandedOver } from './run-outcome.ts';
+import { RunCancelled, RunTakenUp } from './run-outcome.ts';
 
 /** Watchers are shown at most five snapshots a second. */
 const FLUSH_INTERVAL_MS = 200;
@@ -63,7 +63,7 @@ export function createRunReporter(options: {
     try {
       const hasChanges = Object.keys(changes).length > 0;
       const signals = hasChanges ? await updateRun(db, attempt, changes) : await readRunSignals(db, attempt);
-      if (!signals) halting.abort(new RunHandedOver('Another worker has taken the run up.'));
+      if (!signals) halting.abort(new RunTakenUp());
       else if (signals.isCancelRequested) halting.abort(new RunCancelled('The run was asked to end.'));
     } catch (error) {
       dirty = { ...changes, ...dirty };

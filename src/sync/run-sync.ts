@@ -35,12 +35,14 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
   );
   const ending = { run, scope, reporter, logger };
   try {
+    const seat = deps.seats.open(run.project_id, reporter.halt);
     const destination = openDestination(deps, scope.integration, {
       retryBudgetMs: deps.env.partnerRetryBudgetMs,
       halt: reporter.halt,
+      seat,
       onRequest: reporter.countRequest,
     });
-    const result = await execute({ deps, run, scope, reporter, destination, logger });
+    const result = await execute({ deps, run, scope, reporter, destination, seat, logger });
     await reporter.stop();
     if (result === 'HELD') await awaitApproval(deps, ending);
     else await endRun(deps, ending);
@@ -57,7 +59,7 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
 async function execute(execution: RunExecution): Promise<'DONE' | 'HELD'> {
   const { run, reporter } = execution;
   if (run.cancel_requested_at !== null) throw new RunCancelled('The run was asked to end.');
-  if (run.planned_at === null) await prepareRun(execution);
+  if (run.planned_at === null) await execution.seat.hold(() => prepareRun(execution));
   else await goOn(execution);
   const isWorking = await hasWork(execution);
   if (isWorking) await deliver(execution);
@@ -78,7 +80,9 @@ async function goOn(execution: RunExecution): Promise<void> {
   const { run, scope, reporter } = execution;
   const { open, held } = await countSettled(execution);
   await reporter.flush();
-  if (held > 0 && run.decision === 'APPROVED') return await prepareRun(execution);
+  if (held > 0 && run.decision === 'APPROVED') {
+    return await execution.seat.hold(() => prepareRun(execution));
+  }
   if (open + held > 0 && scope.export.drift_checked_at === null) {
     throw new RunFailure(
       'DESTINATION_LIST_GONE',

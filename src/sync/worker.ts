@@ -2,11 +2,18 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { PgBoss } from 'pg-boss';
 import { RUN_QUEUE } from './boss.ts';
 import type { SyncDeps } from './deps.ts';
-import { RunHandedOver } from './run-outcome.ts';
+import { RunHandedOver, RunTakenUp } from './run-outcome.ts';
 import { runSync } from './run-sync.ts';
 
-/** Runs that one process executes at once; most of the time each waits for a partner. */
-const RUNS_AT_ONCE = 8;
+/**
+ * Runs that one process executes at once: nearly all of them wait for their turn at a partner, large ones for hours. What
+ * needs memory is bounded by seats.
+ */
+const RUNS_AT_ONCE = 50;
+/** Of one project, so that there is always room for the others. */
+const RUNS_OF_A_PROJECT = 40;
+/** Each of the places looks for a run this often; new runs are announced, those of dead workers are not. */
+const POLL_SECONDS = 5;
 /** What a batch that is on its way may take to be answered; then the next process sends it again. */
 const STOP_PATIENCE_MS = 5_000;
 
@@ -23,9 +30,10 @@ export async function startWorker(deps: SyncDeps, boss: PgBoss): Promise<Worker>
     RUN_QUEUE,
     {
       localConcurrency: RUNS_AT_ONCE,
+      localGroupConcurrency: RUNS_OF_A_PROJECT,
       batchSize: 1,
-      pollingIntervalSeconds: 1,
-      notifyPollingIntervalSeconds: 2,
+      pollingIntervalSeconds: POLL_SECONDS,
+      notifyPollingIntervalSeconds: POLL_SECONDS,
     },
     async (jobs) => {
       for (const job of jobs) {
@@ -38,6 +46,8 @@ export async function startWorker(deps: SyncDeps, boss: PgBoss): Promise<Worker>
         try {
           await execution;
         } catch (error) {
+          // A run that somehow has two jobs loses one: else its workers would take it from each other for ever.
+          if (error instanceof RunTakenUp) return;
           // The job goes back to the queue, and the run with it.
           if (!(error instanceof RunHandedOver)) {
             deps.logger.warn(

@@ -55,6 +55,8 @@ export interface LedgerMember {
 export interface TestAppOptions {
   /** Instant at which the clock stands. */
   now?: string;
+  /** Time passes, for the service and for the partners; app.clock moves nothing. */
+  realTime?: boolean;
   env?: Record<string, string>;
   /** Told the text of every SQL statement of the app's own pool. */
   onStatement?: (text: string) => void;
@@ -114,7 +116,7 @@ export interface TestApp extends AsyncDisposable {
 export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const clock = createManualClock(options.now);
   const database = await createTestDatabase();
-  const sandbox = await startSandbox({ clock: { now: () => clock.now().getTime() } });
+  const sandbox = await startSandbox(options.realTime ? {} : { clock: { now: () => clock.now().getTime() } });
   const iterable = sandbox.iterable.addProject({ type: 'EMAIL', ...options.iterable });
   const mixpanel = sandbox.mixpanel.addProject(options.mixpanel);
   const ownerSecret = `owner-${randomBytes(16).toString('hex')}`;
@@ -134,7 +136,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   const app = await startApp({
     env: readEnv(env, false),
     logger: pino({ level: 'debug', base: undefined }, collectLines(logs)),
-    clock,
+    ...(options.realTime ? {} : { clock }),
     ...(options.onStatement ? { onStatement: options.onStatement } : {}),
   });
   const url = app.url ?? '';
@@ -283,7 +285,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   return test;
 }
 
-function collectLines(logs: Record<string, unknown>[]): Writable {
+export function collectLines(logs: Record<string, unknown>[]): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
       for (const line of chunk.toString().split('\n')) if (line !== '') logs.push(JSON.parse(line));
