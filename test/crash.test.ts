@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import pg from 'pg';
 import { expect, test, vi } from 'vitest';
 import type { Call } from '../sandbox/calls.ts';
@@ -66,7 +67,21 @@ async function holdRun(app: TestApp, stage: (typeof STAGES)[number]): Promise<He
     runId = (await app.startSync(cohort.id)).runId;
   }
   await app.sandbox.calls.until((calls) => countUnanswered(calls) > heldBefore);
+  if (stage.isRepeated) await untilStill(app);
   return { runId, listName: cohort.listName, isRepeated: stage.isRepeated === true };
+}
+
+/** Resolves when no run has anything on its way but what is never answered, one batch each. */
+async function untilStill(app: TestApp): Promise<void> {
+  const { db } = app.app.sync;
+  await vi.waitFor(async () => {
+    const { rows } = await sql<{ isStill: boolean }>`
+      select bool_and(sent <= 1 and (sent = 0 or waiting = 0)) as "isStill" from (
+        select count(*) filter (where state = 'SENT') as sent, count(*) filter (where state = 'PLANNED') as waiting
+        from sync_batches group by run_id, kind
+      ) as journals`.execute(db);
+    expect(rows[0]!.isStill).toBe(true);
+  }, 60_000);
 }
 
 function countUnanswered(calls: readonly Call[]): number {
@@ -103,7 +118,7 @@ function repeatsOf(app: TestApp, listId: number): number[] {
 test('a worker is killed with runs at all stages: another one goes on with each of them, sends twice what was on its way and nothing else, and all adds up', async () => {
   await using app = await startTestApp({
     now: new Date().toISOString(),
-    env: { ROLES: 'gateway', ITERABLE_BATCH_SIZE: String(BATCH_SIZE), ITERABLE_CONCURRENCY: '1' },
+    env: { ROLES: 'gateway', ITERABLE_BATCH_SIZE: String(BATCH_SIZE), ITERABLE_CONCURRENCY: '20' },
     mixpanel: { defaultPageSize: 150 },
   });
   await app.connect();
