@@ -7,6 +7,7 @@ import * as ledgerRetention from './migrations/0006-ledger-retention.ts';
 import * as peopleSegments from './migrations/0007-people-segments.ts';
 import * as removalGuard from './migrations/0008-removal-guard.ts';
 import * as turns from './migrations/0009-turns.ts';
+import * as mixpanelQueries from './migrations/0010-mixpanel-queries.ts';
 
 /** In order of their numbers; a merged one is never edited. */
 const migrations = {
@@ -17,6 +18,7 @@ const migrations = {
   '0007-people-segments': peopleSegments,
   '0008-removal-guard': removalGuard,
   '0009-turns': turns,
+  '0010-mixpanel-queries': mixpanelQueries,
 };
 
 /** Brings the database to the newest migration. Any number of processes may call it at once: the first

@@ -25,6 +25,9 @@ export type CancelCause = 'REQUEST' | 'DISCONNECT';
 export type BatchKind = 'REMOVE' | 'ADD';
 export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED' | 'UNANSWERED' | 'HELD';
 export type RemovalDecision = 'APPROVED' | 'DISCARDED';
+/** What a counted query to Mixpanel asks for. */
+export type QueryKind = 'COHORTS' | 'MEMBERS';
+export type QueryTurn = 'WANTED' | 'PARKED' | 'TAKEN';
 export type MemberOutcome = 'ADDED' | 'UNCHANGED' | 'REMOVED' | 'REJECTED';
 export type RejectionReason =
   | 'MISSING_EMAIL'
@@ -56,6 +59,8 @@ export interface Tables {
   api_tokens: ApiTokenTable;
   mixpanel_connections: MixpanelConnectionTable;
   mixpanel_queries: MixpanelQueryTable;
+  mixpanel_budgets: MixpanelBudgetTable;
+  mixpanel_readers: MixpanelReaderTable;
   integrations: IntegrationTable;
   cohorts: CohortTable;
   cohort_imports: CohortImportTable;
@@ -108,7 +113,25 @@ interface MixpanelQueryTable {
   id: GeneratedInt8;
   region: MixpanelRegion;
   mixpanel_project_id: string;
+  kind: Generated<QueryKind>;
+  /** When it was reserved; once it is answered, when that was: Mixpanel has counted it in between. */
   at: Date;
+}
+
+interface MixpanelBudgetTable {
+  region: MixpanelRegion;
+  mixpanel_project_id: string;
+  held_until: Date | null;
+  slots_held_until: Date | null;
+  next_scheduled_at: Date | null;
+}
+
+interface MixpanelReaderTable {
+  region: MixpanelRegion;
+  mixpanel_project_id: string;
+  reader_id: string;
+  slots: number;
+  expires_at: Date;
 }
 
 interface IntegrationTable {
@@ -229,6 +252,7 @@ interface SyncRunTable {
   error_message: string | null;
   error_retryable: boolean | null;
   notices: Generated<string[]>;
+  query_turn: Generated<QueryTurn>;
 }
 
 interface SyncBatchTable {

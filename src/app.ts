@@ -18,6 +18,7 @@ import { startBoss } from './sync/boss.ts';
 import type { SyncDeps } from './sync/deps.ts';
 import { createIterableTurns } from './sync/iterable-turns.ts';
 import { type Live, startLive } from './sync/live.ts';
+import { createMixpanelSlots } from './sync/mixpanel-slots.ts';
 import { rotateSecrets } from './sync/rotate-secrets.ts';
 import { type Scheduler, startScheduler } from './sync/scheduler.ts';
 import { createSeats } from './sync/seats.ts';
@@ -70,13 +71,15 @@ export async function startApp(options: {
     const secrets = createSecrets(keys);
     const rotated = await rotateSecrets(db, secrets);
     if (rotated > 0) logger.info({ rotated }, 'stored secrets are now encrypted with the newest key');
+    const mixpanelSlots = createMixpanelSlots(db);
+    stops.push(() => mixpanelSlots.stop());
     const sync: SyncDeps = {
       db,
       clock,
       env,
       secrets,
       jobs: boss.jobs,
-      mixpanelTurns: new Map(),
+      mixpanelSlots,
       iterableTurns: createIterableTurns({ db, limits: env.iterable, logger }),
       seats: createSeats(),
       logger,

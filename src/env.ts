@@ -39,6 +39,8 @@ export interface Env {
     ingestionBaseUrl: Record<MixpanelRegion, string>;
     /** 0: no budget. */
     queriesPerHour: number;
+    /** Mixpanel counts the later pages of a read too, not only its first one. */
+    countEveryPage: boolean;
     sourceValue: string;
   };
   logLevel: string;
@@ -78,6 +80,10 @@ const number = (rule: { min: number; max?: number; whole?: boolean }) =>
     context.addIssue({ code: 'custom', message: `must be ${kind} ${range}` });
     return z.NEVER;
   });
+
+const flag = z
+  .enum(['true', 'false'], { error: 'must be true or false' })
+  .transform((text) => text === 'true');
 
 const url = (schemes: string[]) =>
   z.string().refine((text) => URL.canParse(text) && schemes.includes(new URL(text).protocol), {
@@ -151,6 +157,7 @@ const variables = z
     MIXPANEL_INGESTION_BASE_URL_EU: partnerUrl.prefault('https://api-eu.mixpanel.com'),
     MIXPANEL_INGESTION_BASE_URL_IN: partnerUrl.prefault('https://api-in.mixpanel.com'),
     MIXPANEL_QUERIES_PER_HOUR: number({ min: 0, whole: true }).prefault('60'),
+    MIXPANEL_COUNT_EVERY_PAGE: flag.prefault('false'),
     MIXPANEL_SOURCE_VALUE: z.string().default('iterable'),
     LOG_LEVEL: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
@@ -207,6 +214,7 @@ export function readEnv(source: Record<string, string | undefined>, isTerminal: 
         IN: env.MIXPANEL_INGESTION_BASE_URL_IN,
       },
       queriesPerHour: env.MIXPANEL_QUERIES_PER_HOUR,
+      countEveryPage: env.MIXPANEL_COUNT_EVERY_PAGE,
       sourceValue: env.MIXPANEL_SOURCE_VALUE,
     },
     logLevel: env.LOG_LEVEL,

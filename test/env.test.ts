@@ -52,6 +52,7 @@ test('an empty environment is a whole one, with the documented defaults', () => 
         IN: 'https://api-in.mixpanel.com',
       },
       queriesPerHour: 60,
+      countEveryPage: false,
       sourceValue: 'iterable',
     },
     logLevel: 'info',
@@ -96,6 +97,13 @@ test('lists are compared every run with 0s and never with off', () => {
 test('pacing and the budget of queries are switched off with 0', () => {
   const env = readEnv({ ITERABLE_REQUESTS_PER_SECOND: '0', MIXPANEL_QUERIES_PER_HOUR: '0' }, false);
   expect([env.iterable.requestsPerSecond, env.mixpanel.queriesPerHour]).toEqual([0, 0]);
+});
+
+test('later pages count where the setting says so', () => {
+  expect(readEnv({ MIXPANEL_COUNT_EVERY_PAGE: 'true' }, false).mixpanel.countEveryPage).toBe(true);
+  expect(faultsOf({ MIXPANEL_COUNT_EVERY_PAGE: 'yes' })).toContain(
+    'MIXPANEL_COUNT_EVERY_PAGE must be true or false',
+  );
 });
 
 test('roles are chosen by a list', () => {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { decodeId } from '../src/schema/global-id.ts';
 import { runSync } from '../src/sync/run-sync.ts';
@@ -25,7 +26,11 @@ test('an answer that a worker given up for dead still writes down is in the coun
   const over = app.untilOver(runId);
   await first.came;
   const second = holdUpdate(app, 0);
-  const successor = runSync(app.app.sync, decodeId(runId).id, new AbortController().signal);
+  const successor = runSync(
+    app.app.sync,
+    { runId: decodeId(runId).id, jobId: randomUUID() },
+    new AbortController().signal,
+  );
   await second.came;
   const { db } = app.app.sync;
   first.answer();

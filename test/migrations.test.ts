@@ -19,6 +19,7 @@ const FROZEN = {
   '0007-people-segments.ts': 'dff513c46c0d0b3e5cbefc1b063a944e948308bd0f9936fbf32b7b14270fc060',
   '0008-removal-guard.ts': 'c277a46f56ed29c3989046242ddbbd077a0be7ecd9150876f016c1a09c2474e5',
   '0009-turns.ts': '296bf48fc293a8f8a05faf3193bcbf775b905f7b554aec5696f8e875dd670a82',
+  '0010-mixpanel-queries.ts': '809c91c042275c92a13888f02af13a2fec91450278ee0352028865bf1bf0b8db',
 };
 
 test('merged migrations are frozen', async () => {

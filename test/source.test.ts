@@ -179,13 +179,6 @@ describe('a read that is not whole changes nothing, says what to do, and the nex
       requests: 9,
     },
     {
-      title: 'when the hour is used up by others',
-      fault: { reply: tooMany('1/5', '61/60') },
-      code: 'SOURCE_QUOTA_EXHAUSTED',
-      text: /61\/60 queries running in the last hour.*the next run tries again\.$/,
-      requests: 1,
-    },
-    {
       title: 'when too many ask at once, for longer than is waited',
       fault: { page: 3, reply: tooMany('6/5', '9/60') },
       code: 'SOURCE_QUOTA_EXHAUSTED',

@@ -79,7 +79,7 @@ export async function findActiveRun(db: Db, exportId: number): Promise<SyncRunRo
 
 /**
  * Makes the caller the one who executes the run; whoever had it before finds its attempt outdated at its next write.
- * Undefined when the run is over.
+ * Undefined when the run is over, or is parked.
  */
 export async function takeUpRun(db: Db, runId: string, now: Date): Promise<SyncRunRow | undefined> {
   return db
@@ -91,6 +91,7 @@ export async function takeUpRun(db: Db, runId: string, now: Date): Promise<SyncR
     })
     .where('id', '=', runId)
     .where('status', 'in', ['QUEUED', 'RUNNING'])
+    .where('query_turn', '!=', 'PARKED')
     .returningAll()
     .executeTakeFirst();
 }
@@ -232,11 +233,14 @@ export async function decideRun(
     .executeTakeFirst();
 }
 
-/** Puts a run that cannot go on yet back into the queue. False when it is no longer ours, or is asked to end. */
+/**
+ * The run waits for a query to Mixpanel, without a job until callParkedRuns gives it to the caller to be queued. False
+ * when it is no longer ours, or is asked to end.
+ */
 export async function parkRun(db: Db, { runId, attempt }: RunAttempt): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('sync_runs')
-    .set({ status: 'QUEUED', phase: 'WAITING' })
+    .set({ status: 'QUEUED', phase: 'WAITING', query_turn: 'PARKED' })
     .where('id', '=', runId)
     .where('cancel_requested_at', 'is', null)
     .where('attempt', '=', attempt)

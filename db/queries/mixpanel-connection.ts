@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { IdMerge, MixpanelConnectionRow, MixpanelRegion } from '../tables.ts';
 
@@ -95,64 +94,12 @@ export async function takeDueConnections(db: Db, now: Date, nextAt: Date): Promi
     .execute();
 }
 
-const HOUR_MS = 3_600_000;
-
-/** Counted queries against Mixpanel within the hour before now. */
-export async function countQueriesLastHour(
-  db: Db,
-  connection: Pick<MixpanelConnectionRow, 'region' | 'mixpanel_project_id'>,
-  now: Date,
-): Promise<number> {
-  const { queries } = await db
-    .selectFrom('mixpanel_queries')
-    .select(sql<number>`count(*)::int`.as('queries'))
-    .where('region', '=', connection.region)
-    .where('mixpanel_project_id', '=', connection.mixpanel_project_id)
-    .where('at', '>', new Date(now.getTime() - HOUR_MS))
-    .executeTakeFirstOrThrow();
-  return queries;
-}
-
-/**
- * Takes one query out of the hour's budget, which all processes share. perHour 0: there is no budget, but the query
- * is counted all the same. Not granted: how long until the oldest query of the hour falls out of it.
- */
-export async function reserveQuery(
-  db: Db,
-  connection: Pick<MixpanelConnectionRow, 'region' | 'mixpanel_project_id'>,
-  budget: { now: Date; perHour: number },
-): Promise<{ granted: true } | { granted: false; retryAfterMs: number }> {
-  const { region, mixpanel_project_id } = connection;
-  const hourAgo = new Date(budget.now.getTime() - HOUR_MS);
-  return await db.transaction().execute(async (trx) => {
-    await sql`select pg_advisory_xact_lock(hashtextextended(${`mixpanel:${region}:${mixpanel_project_id}`}, 0))`.execute(
-      trx,
-    );
-    await trx
-      .deleteFrom('mixpanel_queries')
-      .where('region', '=', region)
-      .where('mixpanel_project_id', '=', mixpanel_project_id)
-      .where('at', '<=', hourAgo)
-      .execute();
-    const used = await trx
-      .selectFrom('mixpanel_queries')
-      .select('at')
-      .where('region', '=', region)
-      .where('mixpanel_project_id', '=', mixpanel_project_id)
-      .orderBy('at')
-      .execute();
-    if (budget.perHour > 0 && used.length >= budget.perHour) {
-      // Room comes when so many have fallen out of the hour that one more fits.
-      const leaving = used[used.length - budget.perHour]!;
-      return {
-        granted: false as const,
-        retryAfterMs: Math.max(1000, leaving.at.getTime() - hourAgo.getTime()),
-      };
-    }
-    await trx
-      .insertInto('mixpanel_queries')
-      .values({ region, mixpanel_project_id, at: budget.now })
-      .execute();
-    return { granted: true as const };
-  });
+/** Its cohort list is read again at this time, unless that is due earlier. */
+export async function advanceRefresh(db: Db, connectionId: string, at: Date): Promise<void> {
+  await db
+    .updateTable('mixpanel_connections')
+    .set({ next_refresh_at: at })
+    .where('id', '=', connectionId)
+    .where('next_refresh_at', '>', at)
+    .execute();
 }

@@ -1,6 +1,6 @@
 import { listMixpanelCohorts } from '../../db/queries/cohort.ts';
 import { findMixpanel } from '../../db/queries/integration.ts';
-import { countQueriesLastHour } from '../../db/queries/mixpanel-connection.ts';
+import { countQueriesLastHour } from '../../db/queries/mixpanel-query.ts';
 import type { CohortRow, MixpanelConnectionRow } from '../../db/tables.ts';
 import type { Context } from '../context.ts';
 import { CohortSyncError } from '../errors.ts';

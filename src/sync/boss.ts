@@ -60,17 +60,16 @@ export async function startBoss(options: {
   return {
     boss,
     jobs: {
-      async addRun(db, run, { delayMs = 0 } = {}) {
+      async addRun(db, run) {
         await boss.send(
           RUN_QUEUE,
           { runId: run.id },
-          {
-            db: fromKysely(db),
-            // What counts as one project's among the places of a worker.
-            group: { id: run.project_id },
-            ...(delayMs > 0 ? { startAfter: Math.ceil(delayMs / 1000) } : {}),
-          },
+          // What counts as one project's among the places of a worker.
+          { db: fromKysely(db), group: { id: run.project_id } },
         );
+      },
+      async endJob(db, jobId) {
+        await boss.complete(RUN_QUEUE, jobId, undefined, { db: fromKysely(db), includeQueued: true });
       },
     },
     // Workers have stopped before; what they gave up goes to others when its heartbeat is missed.

@@ -5,7 +5,7 @@ import type { Env } from '../env.ts';
 import type { Secrets } from '../secrets.ts';
 import type { IterableTurns } from './iterable-turns.ts';
 import type { JobQueue } from './job-queue.ts';
-import type { MixpanelTurns } from './mixpanel-client-of.ts';
+import type { MixpanelSlots } from './mixpanel-slots.ts';
 import type { Seats } from './seats.ts';
 
 /** What the sync side of the service works with; made once in app.ts. */
@@ -15,7 +15,7 @@ export interface SyncDeps {
   env: Env;
   secrets: Secrets;
   jobs: JobQueue;
-  mixpanelTurns: MixpanelTurns;
+  mixpanelSlots: MixpanelSlots;
   iterableTurns: IterableTurns;
   seats: Seats;
   logger: Logger;

@@ -132,14 +132,18 @@ export async function awaitApproval(deps: SyncDeps, { run, reporter, logger }: E
   logger.warn({ pending }, 'the removals of the run wait for approval');
 }
 
-/** Gives the run back to the queue until it can go on. */
-export async function postponeRun(deps: SyncDeps, ending: EndingRun, reason: RunPostponed): Promise<void> {
+/** The run waits until the scheduler sees that there is a query for it. Its job ends with it: it gets another one then. */
+export async function postponeRun(
+  deps: SyncDeps,
+  { reporter, logger }: EndingRun,
+  { jobId, reason }: { jobId: string; reason: RunPostponed },
+): Promise<void> {
   await deps.db.transaction().execute(async (trx) => {
-    if (!(await parkRun(trx, ending.reporter.attempt)))
+    if (!(await parkRun(trx, reporter.attempt)))
       throw new RunHandedOver('Another worker has taken the run up, or somebody asked for its end.');
-    await deps.jobs.addRun(trx, ending.run, { delayMs: reason.retryAfterMs });
+    await deps.jobs.endJob(trx, jobId);
   });
-  ending.logger.info({ retryAfterMs: reason.retryAfterMs, reason: reason.message }, 'run postponed');
+  logger.info({ retryAfterMs: reason.retryAfterMs, reason: reason.message }, 'run postponed');
 }
 
 function isOtherProject(now: IntegrationRow, before: IntegrationRow): boolean {

@@ -3,6 +3,8 @@ import type { SyncRunRow } from '../../db/tables.ts';
 
 /** Where work for the workers is put. Inside a transaction the job appears exactly when it commits. */
 export interface JobQueue {
-  /** The run's row exists, or is made in the same transaction. delayMs: not before this time is over. */
-  addRun(db: Db, run: Pick<SyncRunRow, 'id' | 'project_id'>, options?: { delayMs?: number }): Promise<void>;
+  /** The run's row exists, or is made in the same transaction. */
+  addRun(db: Db, run: Pick<SyncRunRow, 'id' | 'project_id'>): Promise<void>;
+  /** The job is over, whatever its worker says or does not say afterwards. */
+  endJob(db: Db, jobId: string): Promise<void>;
 }

@@ -1,7 +1,10 @@
-import { reserveQuery } from '../../db/queries/mixpanel-connection.ts';
+import { findWaitMs } from '../../db/queries/mixpanel-query.ts';
 import type { RunScope } from '../../db/queries/run-scope.ts';
 import type { SyncDeps } from './deps.ts';
+import { limitMixpanel, QUERIES_USED_UP } from './limit-mixpanel.ts';
 import { mixpanelClientOf } from './mixpanel-client-of.ts';
+import { hourBudgetOf } from './query-budget.ts';
+import type { ReadSourceOptions } from './read-source.ts';
 import { RunPostponed } from './run-outcome.ts';
 import { createFileSource } from './sources/file/member-source.ts';
 import { createMixpanelSource } from './sources/mixpanel/member-source.ts';
@@ -11,7 +14,7 @@ export interface OpenedSource {
   source: MemberSource;
   /** Approximate; decides how the work is cut up, and what progress is measured by. */
   expectedPeople: number;
-  /** Before each read. Throws RunPostponed when the project's budget of queries is used up. */
+  /** Before each read. Throws RunPostponed when there is no query for it: nothing else need be done then. */
   beforeRead: () => Promise<void>;
 }
 
@@ -19,14 +22,14 @@ export interface OpenedSource {
 export function openMemberSource(
   deps: SyncDeps,
   { cohort, mixpanel }: Pick<RunScope, 'cohort' | 'mixpanel'>,
-  retryBudgetMs: number,
+  { attempt, retryBudgetMs, onPhase }: Pick<ReadSourceOptions, 'attempt' | 'retryBudgetMs' | 'onPhase'>,
 ): OpenedSource {
   const expectedPeople = cohort.member_count ?? 0;
   if (cohort.source === 'FILE') {
     return {
       source: createFileSource({ db: deps.db, cohortId: cohort.id }),
       expectedPeople,
-      beforeRead: async () => undefined,
+      beforeRead: async () => onPhase('READING'),
     };
   }
   if (!mixpanel) {
@@ -50,20 +53,21 @@ export function openMemberSource(
   }
   return {
     source: createMixpanelSource({
-      client: mixpanelClientOf(deps, mixpanel),
+      client: limitMixpanel(deps, {
+        project: mixpanel,
+        client: mixpanelClientOf(deps, mixpanel),
+        ...(attempt ? { run: attempt } : {}),
+        onWaiting: (isWaiting) => onPhase(isWaiting ? 'WAITING' : 'READING'),
+      }),
       cohortId: cohort.external_id,
       retryBudgetMs,
     }),
     expectedPeople,
     async beforeRead() {
-      const perHour = deps.env.mixpanel.queriesPerHour;
-      const query = await reserveQuery(deps.db, mixpanel, { now: deps.clock.now(), perHour });
-      if (!query.granted) {
-        throw new RunPostponed(
-          `All ${perHour} queries of the hour to Mixpanel are used up.`,
-          query.retryAfterMs,
-        );
-      }
+      const budget = { ...hourBudgetOf(deps.env), now: deps.clock.now() };
+      const retryAfterMs = await findWaitMs(deps.db, mixpanel, attempt ?? 'PREVIEW', budget);
+      if (retryAfterMs > 0) throw new RunPostponed(`${QUERIES_USED_UP}.`, retryAfterMs);
+      onPhase('READING');
     },
   };
 }

@@ -95,7 +95,8 @@ async function read({ deps, run, scope, reporter }: RunExecution, isReliable: bo
     signal: reporter.halt,
     retryBudgetMs: deps.env.partnerRetryBudgetMs,
     isRetryable: run.trigger === 'SCHEDULED',
-    onReading: () => reporter.set({ phase: 'READING' }),
+    attempt: reporter.attempt,
+    onPhase: (phase) => reporter.set({ phase }),
     onProgress: (share) => reporter.set({ progress: share * PROGRESS.reading }),
   });
 }

@@ -150,7 +150,8 @@ async function readAndPlan(deps: SyncDeps, wanted: WantedPreview, plan: PreviewP
       signal: plan.signal,
       retryBudgetMs: MUTATION_BUDGET_MS,
       isRetryable: false,
-      onReading: () => undefined,
+      attempt: undefined,
+      onPhase: () => undefined,
       onProgress: () => undefined,
     });
     return await planAndDiscard(deps, wanted, plan, source);

@@ -1,3 +1,4 @@
+import type { RunAttempt } from '../../db/queries/active-run.ts';
 import { countListed } from '../../db/queries/list-block.ts';
 import { clearMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
 import type { RunScope } from '../../db/queries/run-scope.ts';
@@ -25,7 +26,9 @@ export interface ReadSourceOptions {
   retryBudgetMs: number;
   /** Of the failure when nobody has an identity. */
   isRetryable: boolean;
-  onReading: () => void;
+  /** Of the run that reads; undefined: none does, and then it goes behind all that wait for a query. */
+  attempt: RunAttempt | undefined;
+  onPhase: (phase: 'WAITING' | 'READING') => void;
   /** Told the share of the people that has been read, 0 to 1. */
   onProgress: (share: number) => void;
 }
@@ -42,17 +45,14 @@ export async function readSource(deps: SyncDeps, options: ReadSourceOptions): Pr
     idMerge: idMergeOf(cohort.source, mixpanel?.id_merge),
     userIdFallback: integration.user_id_fallback!,
   };
-  const { source, beforeRead, expectedPeople } = openMemberSource(deps, scope, options.retryBudgetMs);
+  const { source, beforeRead, expectedPeople } = openMemberSource(deps, scope, options);
   const { members, listed } = await readMembers({
     source,
     rules,
     loadListed: () => loadReliable(deps, reliableExportId),
     expectedPeople,
     signal: options.signal,
-    beforeRead: async () => {
-      await beforeRead();
-      options.onReading();
-    },
+    beforeRead,
     onProgress: options.onProgress,
   });
   if (mixpanel && cohort.source === 'MIXPANEL') await clearMixpanelAttention(deps.db, mixpanel.id);

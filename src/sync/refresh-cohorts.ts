@@ -1,20 +1,23 @@
 import { type ListedCohort, replaceMixpanelCohorts } from '../../db/queries/mixpanel-cohort.ts';
 import {
-  reserveQuery,
+  advanceRefresh,
   setCohortsRefreshed,
   setMixpanelAttention,
   takeDueConnections,
 } from '../../db/queries/mixpanel-connection.ts';
+import type { MixpanelProject } from '../../db/queries/mixpanel-line.ts';
 import type { MixpanelConnectionRow } from '../../db/tables.ts';
 import { CohortSyncError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
+import { limitMixpanel, QueriesUsedUpError } from './limit-mixpanel.ts';
 import { mixpanelClientOf } from './mixpanel-client-of.ts';
 import { withRetries } from './retry.ts';
 import type { MixpanelClient } from './sources/mixpanel/client.ts';
 import {
+  MixpanelBusyError,
   MixpanelError,
   MixpanelPlanError,
-  MixpanelRateLimitedError,
+  MixpanelQuotaError,
   MixpanelUnauthorizedError,
 } from './sources/mixpanel/errors.ts';
 
@@ -43,7 +46,7 @@ export async function refreshCohorts(
   }
 }
 
-/** Refreshes every connection whose time has come. Failures are logged. */
+/** Refreshes every connection whose time has come; without a query for it, as soon as there is one. Failures are logged. */
 export async function refreshDueCohorts(deps: SyncDeps): Promise<void> {
   const now = deps.clock.now();
   const due = await takeDueConnections(
@@ -51,34 +54,35 @@ export async function refreshDueCohorts(deps: SyncDeps): Promise<void> {
     now,
     new Date(now.getTime() + deps.env.cohortRefreshIntervalMs),
   );
-  for (const connection of due) {
-    try {
-      await refreshCohorts(deps, connection, { budgetMs: deps.env.partnerRetryBudgetMs });
-    } catch (error) {
-      deps.logger.warn(
-        { err: error, mixpanelConnectionId: connection.id },
-        'the cohort list could not be read',
-      );
+  await Promise.all(due.map((connection) => refreshDue(deps, connection, now)));
+}
+
+async function refreshDue(deps: SyncDeps, connection: MixpanelConnectionRow, now: Date): Promise<void> {
+  try {
+    await refreshCohorts(deps, connection, { budgetMs: deps.env.partnerRetryBudgetMs });
+  } catch (error) {
+    deps.logger.warn(
+      { err: error, mixpanelConnectionId: connection.id },
+      'the cohort list could not be read',
+    );
+    if (error instanceof CohortSyncError && error.code === 'RATE_LIMITED') {
+      const retryAfterMs = Number(error.extensions.retryAfterSeconds) * 1000;
+      await advanceRefresh(deps.db, connection.id, new Date(now.getTime() + retryAfterMs));
     }
   }
 }
 
-/** One counted query within the budget of the hour. Throws CohortSyncError. */
+/** One counted query, and one for each retry, within the budget of the hour. Throws CohortSyncError. */
 export async function readCohortList(
   deps: SyncDeps,
-  connection: Pick<MixpanelConnectionRow, 'region' | 'mixpanel_project_id'>,
+  project: MixpanelProject,
   client: MixpanelClient,
   budgetMs: number,
 ): Promise<ListedCohort[]> {
-  const query = await reserveQuery(deps.db, connection, {
-    now: deps.clock.now(),
-    perHour: deps.env.mixpanel.queriesPerHour,
-  });
-  if (!query.granted)
-    throw rateLimited('All queries of the hour to Mixpanel are used up', query.retryAfterMs);
   const signal = AbortSignal.timeout(budgetMs);
+  const limited = limitMixpanel(deps, { project, client });
   try {
-    const cohorts = await withRetries(() => client.listCohorts({ signal }), { budgetMs, signal });
+    const cohorts = await withRetries(() => limited.listCohorts({ signal }), { budgetMs, signal });
     return cohorts.map((cohort) => ({
       externalId: cohort.id,
       name: cohort.name,
@@ -121,7 +125,8 @@ function toPublicError(error: unknown): unknown {
   if (error instanceof MixpanelPlanError) {
     return new CohortSyncError('INSUFFICIENT_PERMISSIONS', error.message, { cause: error });
   }
-  if (error instanceof MixpanelRateLimitedError) {
+  if (error instanceof QueriesUsedUpError) return rateLimited(error.message, error.retryAfterMs, error);
+  if (error instanceof MixpanelBusyError || error instanceof MixpanelQuotaError) {
     return rateLimited(error.message.replace(/\.$/, ''), error.retryAfterMs ?? 60_000, error);
   }
   if (error instanceof MixpanelError) {

@@ -32,7 +32,7 @@ export class RunTakenUp extends RunHandedOver {
   }
 }
 
-/** The run cannot go on before this time is over. */
+/** The run cannot go on before there is a query to Mixpanel for it, probably after this time. */
 export class RunPostponed extends Error {
   override readonly name = 'RunPostponed';
   readonly retryAfterMs: number;

@@ -18,7 +18,11 @@ import { createRunReporter } from './run-reporter.ts';
  * RunHandedOver when the run is to be taken up again (this process stops, or lost the run), and what the database
  * threw when it cannot be reached: then, too, the run is taken up again. Any number of workers may call it at once.
  */
-export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSignal): Promise<void> {
+export async function runSync(
+  deps: SyncDeps,
+  { runId, jobId }: { runId: string; jobId: string },
+  stopping: AbortSignal,
+): Promise<void> {
   const run = await takeUpRun(deps.db, runId, deps.clock.now());
   if (!run) return;
   const logger = deps.logger.child({ runId, exportId: run.export_id });
@@ -51,7 +55,7 @@ export async function runSync(deps: SyncDeps, runId: string, stopping: AbortSign
     await reporter.stop();
     const reason = reporter.halt.aborted ? reporter.halt.reason : met;
     if (reason instanceof RunHandedOver) throw reason;
-    if (reason instanceof RunPostponed) await postponeRun(deps, ending, reason);
+    if (reason instanceof RunPostponed) await postponeRun(deps, ending, { jobId, reason });
     else await endOrBreakOff(deps, ending, reason);
   }
 }

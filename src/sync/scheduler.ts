@@ -1,6 +1,7 @@
 import { schedule, type TaskOptions } from 'node-cron';
 import type { Logger } from 'pino';
 import { lockDueExports, updateExport } from '../../db/queries/export-state.ts';
+import { callParkedRuns } from './call-parked-runs.ts';
 import type { SyncDeps } from './deps.ts';
 import { forgetLedgers } from './forget-ledgers.ts';
 import { nextDueAt } from './grid.ts';
@@ -52,6 +53,7 @@ export function startScheduler(deps: SyncDeps): Scheduler {
   const tasks = [
     schedule('* * * * * *', () => beat('bringing times forward', recall), options),
     schedule('* * * * * *', () => beat('queueing due runs', () => queueDueRuns(deps)), options),
+    schedule('* * * * * *', () => beat('calling parked runs', () => callParkedRuns(deps)), options),
     schedule('* * * * * *', () => beat('refreshing cohorts', () => refreshDueCohorts(deps)), options),
     schedule('* * * * * *', () => beat('indexing people', () => indexPeople(deps.db)), options),
     schedule('*/10 * * * * *', () => beat('deleting old ledgers', () => forgetLedgers(deps)), options),

@@ -41,7 +41,11 @@ export async function startWorker(deps: SyncDeps, boss: PgBoss): Promise<Worker>
         const onLost = () =>
           claim.abort(new RunHandedOver('The queue has given this run to another worker.'));
         job.signal.addEventListener('abort', onLost, { once: true });
-        const execution = runSync(deps, job.data.runId, AbortSignal.any([stopping.signal, claim.signal]));
+        const execution = runSync(
+          deps,
+          { runId: job.data.runId, jobId: job.id },
+          AbortSignal.any([stopping.signal, claim.signal]),
+        );
         executing.add(execution);
         try {
           await execution;

@@ -3,9 +3,10 @@ import { exchange, failureText, type PartnerResponse, quote, retryAfterMs } from
 import type { SourceMember } from '../source.ts';
 import {
   CohortUnknownError,
+  MixpanelBusyError,
   type MixpanelError,
   MixpanelPlanError,
-  MixpanelRateLimitedError,
+  MixpanelQuotaError,
   MixpanelUnauthorizedError,
   MixpanelUnavailableError,
   MixpanelUnexpectedAnswerError,
@@ -167,12 +168,7 @@ function toError(response: PartnerResponse, path: string, page: number): Mixpane
       options,
     );
   }
-  if (status === 429) {
-    return new MixpanelRateLimitedError(message, {
-      ...options,
-      retryAfterMs: retryAfterMs(response.headers) ?? quotaWaitMs(text),
-    });
-  }
+  if (status === 429) return toRefusal(message, response);
   if (status >= 500 || status === 408) return new MixpanelUnavailableError(message, options);
   if (/unable to authenticate/i.test(text)) return new MixpanelUnauthorizedError(message, options);
   if (/timeout error/i.test(text)) return new MixpanelUnavailableError(message, options);
@@ -182,10 +178,22 @@ function toError(response: PartnerResponse, path: string, page: number): Mixpane
   return new MixpanelUnexpectedAnswerError(message, options);
 }
 
-/** Too many at once passes in seconds, a used-up hour in minutes; the text tells which, as in "61/60 queries". */
-function quotaWaitMs(text: string): number {
+/** Shorter waits are waited out where the request is made. */
+const LONG_WAIT_MS = 60_000;
+/** Unless Mixpanel says how long others' queries will take. */
+const BUSY_WAIT_MS = 5_000;
+
+/** The text tells which limit it is, as in "61/60 queries running in the last hour". */
+function toRefusal(message: string, { status, text, headers }: PartnerResponse): MixpanelError {
   const [, used, allowed] = /(\d+)\/(\d+) queries running in the last hour/.exec(text) ?? [];
-  return Number(used) >= Number(allowed) ? 60_000 : 5_000;
+  const askedMs = retryAfterMs(headers);
+  if (Number(used) >= Number(allowed) || (askedMs ?? 0) >= LONG_WAIT_MS) {
+    return new MixpanelQuotaError(message, {
+      status,
+      ...(askedMs === undefined ? {} : { retryAfterMs: askedMs }),
+    });
+  }
+  return new MixpanelBusyError(message, { status, retryAfterMs: askedMs ?? BUSY_WAIT_MS });
 }
 
 function readErrorText(text: string): string {

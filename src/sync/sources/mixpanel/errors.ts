@@ -18,10 +18,14 @@ export class MixpanelUnauthorizedError extends MixpanelError {}
 /** 402: the plan has no Query API, or is not paid. */
 export class MixpanelPlanError extends MixpanelError {}
 
-/** 429. */
-export class MixpanelRateLimitedError extends MixpanelError {
+/** 429: too many queries at a time, which passes in seconds. */
+export class MixpanelBusyError extends MixpanelError {
   override readonly retryable = true;
+  declare readonly retryAfterMs: number;
 }
+
+/** 429: the hour is used up, which takes minutes. retryAfterMs only when Mixpanel says it. */
+export class MixpanelQuotaError extends MixpanelError {}
 
 /** 5xx, a connection that broke, an answer that did not come in time. */
 export class MixpanelUnavailableError extends MixpanelError {
