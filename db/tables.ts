@@ -202,7 +202,7 @@ interface ExportTable {
   /** People on the list whom a discarded removal keeps there. */
   kept_count: Generated<number>;
   drift_checked_at: Date | null;
-  /** The next point of the grid; kept while paused, shown only while it counts. */
+  /** Not due before; shown only while it counts. The next point of the grid, unless exports take turns at Mixpanel. */
   next_run_at: Date | null;
   follow_up_requested: Generated<boolean>;
   created_at: Date;

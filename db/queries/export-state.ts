@@ -101,33 +101,6 @@ export async function requestFollowUp(db: Db, exportId: number): Promise<void> {
   await db.updateTable('exports').set({ follow_up_requested: true }).where('id', '=', exportId).execute();
 }
 
-export type DueExport = Pick<ExportRow, 'id' | 'project_id' | 'created_at'>;
-
-/**
- * Dynamic exports whose time has come, locked for the caller; what another process is dealing with is passed over.
- * Held back while their partners are not connected.
- */
-export async function lockDueExports(db: Db, now: Date, limit: number): Promise<DueExport[]> {
-  return db
-    .selectFrom('exports')
-    .innerJoin('integrations', 'integrations.id', 'exports.integration_id')
-    .innerJoin('cohorts', 'cohorts.id', 'exports.cohort_id')
-    .leftJoin('mixpanel_connections', 'mixpanel_connections.project_id', 'exports.project_id')
-    .select(['exports.id', 'exports.project_id', 'exports.created_at'])
-    .where('exports.status', '=', 'ACTIVE')
-    .where('exports.sync_type', '=', 'DYNAMIC')
-    .where('exports.next_run_at', '<=', now)
-    .where('integrations.status', '=', 'CONNECTED')
-    .where((eb) =>
-      eb.or([eb('cohorts.source', '!=', 'MIXPANEL'), eb('mixpanel_connections.id', 'is not', null)]),
-    )
-    .orderBy('exports.next_run_at')
-    .limit(limit)
-    .forUpdate('exports')
-    .skipLocked()
-    .execute();
-}
-
 /** The exports of a disconnected integration stop; completed ones stay completed. */
 export async function stopExports(db: Db, integrationId: string): Promise<number[]> {
   const rows = await db

@@ -51,19 +51,6 @@ export async function countExports(scope: ProjectScope, filter: ExportFilter): P
   return count;
 }
 
-/** Active dynamic exports whose cohorts cost a query to Mixpanel each time. */
-export async function countPolledExports({ db, projectId }: ProjectScope): Promise<number> {
-  const { count } = await inProject(db, projectId)
-    .exports()
-    .innerJoin('cohorts', 'cohorts.id', 'exports.cohort_id')
-    .select(sql<number>`count(*)::int`.as('count'))
-    .where('exports.sync_type', '=', 'DYNAMIC')
-    .where('exports.status', '=', 'ACTIVE')
-    .where('cohorts.source', '=', 'MIXPANEL')
-    .executeTakeFirstOrThrow();
-  return count;
-}
-
 function filtered({ db, projectId }: ProjectScope, { syncType, status, integrationId }: ExportFilter) {
   return inProject(db, projectId)
     .exports()

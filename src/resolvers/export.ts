@@ -13,8 +13,9 @@ import * as states from '../sync/export-state.ts';
 import { listNameFor } from '../sync/list-name.ts';
 import type { SyncPreview } from '../sync/preview-sync.ts';
 import * as preview from '../sync/preview-sync.ts';
+import type { ExportDelay } from '../sync/query-budget.ts';
+import type { QuerySchedule } from '../sync/query-schedule.ts';
 import * as queue from '../sync/queue-run.ts';
-import { type ExportDelay, quotaDelay } from '../sync/quota-delay.ts';
 import { approvalDelay } from '../sync/removal-guard.ts';
 import { startExport } from '../sync/start-export.ts';
 import { requireCohort } from './cohort.ts';
@@ -66,8 +67,13 @@ export async function isListNameOutdated(ctx: Context, exported: ExportRow): Pro
 /** Null unless a run will come by itself. */
 export async function readNextRunAt(ctx: Context, exported: ExportRow): Promise<Date | null> {
   if (exported.sync_type !== 'DYNAMIC' || exported.status !== 'ACTIVE') return null;
-  const integration = await readIntegrationOf(ctx, exported);
-  return integration.status === 'CONNECTED' ? exported.next_run_at : null;
+  // At once, so that all that a page asks of the schedule is one statement.
+  const [integration, schedule] = await Promise.all([
+    readIntegrationOf(ctx, exported),
+    readSchedule(ctx, exported),
+  ]);
+  if (integration.status !== 'CONNECTED') return null;
+  return schedule?.due.get(exported.id)?.at ?? exported.next_run_at;
 }
 
 export function readIntervalMinutes({ sync }: Context, exported: ExportRow): number | null {
@@ -76,12 +82,18 @@ export function readIntervalMinutes({ sync }: Context, exported: ExportRow): num
 
 /** Null unless runs have to wait: for an approval, or because more are asked for than Mixpanel's quota allows. */
 export async function readDelay(ctx: Context, exported: ExportRow): Promise<ExportDelay | null> {
-  const newest = await ctx.load.lastRun.load(exported.id);
+  const [newest, schedule] = await Promise.all([
+    ctx.load.lastRun.load(exported.id),
+    readSchedule(ctx, exported),
+  ]);
   if (newest?.status === 'AWAITING_APPROVAL') return approvalDelay(newest, ctx.sync.env);
   if (exported.sync_type !== 'DYNAMIC' || exported.status !== 'ACTIVE') return null;
+  return schedule?.delay ?? null;
+}
+
+async function readSchedule(ctx: Context, exported: ExportRow): Promise<QuerySchedule | undefined> {
   const cohort = await readCohortOf(ctx, exported);
-  if (cohort.source !== 'MIXPANEL') return null;
-  return quotaDelay(await ctx.load.polledExports.load('all'), ctx.sync.env);
+  return cohort.source === 'MIXPANEL' ? await ctx.load.querySchedule.load('mixpanel') : undefined;
 }
 
 export async function startSync(

@@ -1,7 +1,7 @@
 import DataLoader from 'dataloader';
 import { findTokensByIds } from '../../db/queries/api-token.ts';
 import { findCohortsByIds } from '../../db/queries/cohort.ts';
-import { countPolledExports, findExportsByCohorts, findExportsByIds } from '../../db/queries/export.ts';
+import { findExportsByCohorts, findExportsByIds } from '../../db/queries/export.ts';
 import { findIntegrationsByIds, findMixpanelByIds } from '../../db/queries/integration.ts';
 import type { ProjectScope } from '../../db/queries/scope.ts';
 import { findLastRuns, findRunsByIds } from '../../db/queries/sync-run.ts';
@@ -14,6 +14,8 @@ import type {
   Provider,
   SyncRunRow,
 } from '../../db/tables.ts';
+import type { SyncDeps } from '../sync/deps.ts';
+import { type QuerySchedule, readQuerySchedule } from '../sync/query-schedule.ts';
 
 /** Rows of the caller's project by id; what is asked for in one go costs one statement. Unknown ids give undefined. */
 export interface Loaders {
@@ -25,15 +27,16 @@ export interface Loaders {
   syncRun: Loader<string, SyncRunRow>;
   /** By the id of the export. */
   lastRun: Loader<number, SyncRunRow>;
-  /** How many dynamic exports of the project are read from Mixpanel. */
-  polledExports: DataLoader<'all', number>;
+  /** How the exports that are read from the project's Mixpanel share its queries. */
+  querySchedule: DataLoader<'mixpanel', QuerySchedule>;
   /** By the id of the cohort. */
   exportOfCohort: Record<Provider, Loader<string, ExportRow>>;
 }
 
 type Loader<Key, Row> = DataLoader<Key, Row | undefined>;
 
-export function createLoaders(scope: ProjectScope): Loaders {
+export function createLoaders(sync: SyncDeps, projectId: string): Loaders {
+  const scope: ProjectScope = { db: sync.db, projectId };
   const byId = (row: { id: string }) => row.id;
   return {
     apiToken: batch((ids) => findTokensByIds(scope, ids), byId),
@@ -49,10 +52,10 @@ export function createLoaders(scope: ProjectScope): Loaders {
       (ids) => findLastRuns(scope, ids),
       (row) => row.export_id,
     ),
-    polledExports: new DataLoader<'all', number>(
+    querySchedule: new DataLoader<'mixpanel', QuerySchedule>(
       async (keys) => {
-        const count = await countPolledExports(scope);
-        return keys.map(() => count);
+        const schedule = await readQuerySchedule(sync, { projectId });
+        return keys.map(() => schedule);
       },
       { cache: false },
     ),

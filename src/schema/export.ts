@@ -69,7 +69,7 @@ builder.node(Export, {
       type: 'DateTime',
       nullable: true,
       description:
-        'When the next run is due. Null unless dynamic, active and connected; null for FILE cohorts too.',
+        'When the next run is due: on its grid, or with a delay when its turn comes. Null unless dynamic, active and connected; null for FILE cohorts too.',
       resolve: (exported, _args, ctx) => readNextRunAt(ctx, exported),
     }),
     intervalMinutes: t.float({
@@ -81,7 +81,7 @@ builder.node(Export, {
       type: ExportDelay,
       nullable: true,
       description:
-        "Set when runs come later than asked: for Mixpanel's query quota, or while a run waits for approval.",
+        "Set when runs come later than asked: for Mixpanel's query quota, which its exports share in turns, or while a run waits for approval.",
       resolve: (exported, _args, ctx) => readDelay(ctx, exported),
     }),
     createdAt: t.expose('created_at', {

@@ -55,7 +55,7 @@ export function createGraphql(options: { schema: GraphQLSchema; sync: SyncDeps; 
       viewer,
       sync,
       live,
-      load: createLoaders({ db: sync.db, projectId: viewer.project.id }),
+      load: createLoaders(sync, viewer.project.id),
     }),
     plugins: [boundsPlugin(), badParametersPlugin(), multipartPlugin(), presentingPlugin(sync)],
   });

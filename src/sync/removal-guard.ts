@@ -14,7 +14,7 @@ import type { Env } from '../env.ts';
 import type { Journal } from './journal.ts';
 import { KEY_BYTES } from './member-record.ts';
 import { type BlockPerson, decodePeople, decodePlace } from './people-block.ts';
-import type { ExportDelay } from './quota-delay.ts';
+import type { ExportDelay } from './query-budget.ts';
 
 /** A run that would remove more than maxShare of the list, and at least minRemovals people, waits for approval. */
 export interface RemovalGuard {

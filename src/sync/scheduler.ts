@@ -1,39 +1,12 @@
 import { schedule, type TaskOptions } from 'node-cron';
 import type { Logger } from 'pino';
-import { lockDueExports, updateExport } from '../../db/queries/export-state.ts';
 import { callParkedRuns } from './call-parked-runs.ts';
 import type { SyncDeps } from './deps.ts';
 import { forgetLedgers } from './forget-ledgers.ts';
-import { nextDueAt } from './grid.ts';
 import { indexPeople } from './index-people.ts';
-import { queueRun } from './queue-run.ts';
+import { queueDueRuns } from './queue-due-runs.ts';
 import { createRecall } from './recall-put-off.ts';
 import { refreshDueCohorts } from './refresh-cohorts.ts';
-
-/** Due exports that one beat turns into runs in one transaction; the rest waits for the next beat, a second later. */
-const EXPORTS_PER_BEAT = 200;
-
-/**
- * Turns due exports into queued runs and moves them on to their next time. Any number of processes may call it at
- * once: each due export is dealt with by one of them. Missed times are made up for once. Gives how many were due.
- */
-export async function queueDueRuns(deps: SyncDeps): Promise<number> {
-  const now = deps.clock.now();
-  return await deps.db.transaction().execute(async (trx) => {
-    const due = await lockDueExports(trx, now, EXPORTS_PER_BEAT);
-    for (const exported of due) {
-      await updateExport(trx, exported.id, {
-        nextRunAt: nextDueAt(exported.created_at, now, deps.env.dynamicSyncIntervalMs),
-      });
-      // A run that is still going is not joined by a second one.
-      await queueRun(
-        { ...deps, db: trx },
-        { exportId: exported.id, projectId: exported.project_id, trigger: 'SCHEDULED' },
-      );
-    }
-    return due.length;
-  });
-}
 
 export interface Scheduler {
   stop(): Promise<void>;
