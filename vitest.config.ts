@@ -9,7 +9,9 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
     // Many tests wait for a partner that does not answer; meanwhile another one has the processor.
-    maxWorkers: 3,
+    maxWorkers: 4,
+    // Loading the service costs more than many a file; what a test changes it puts back.
+    isolate: false,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // .ci/run reads the counts from the file.

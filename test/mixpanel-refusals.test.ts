@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { claimSlots } from '../db/queries/mixpanel-slot.ts';
+import { startAnother } from './support/another-app.ts';
 import { act } from './support/export-operations.ts';
 import { cohortsRead, untilParked, untilWaitingInside } from './support/mixpanel-waits.ts';
-import { addCohorts, startOtherApp } from './support/more-apps.ts';
+import { addCohorts } from './support/more-cohorts.ts';
 import { people } from './support/people.ts';
 import { startTestApp } from './support/test-app.ts';
 
@@ -24,7 +25,7 @@ const refusal = (hour: string, headers: Record<string, string> = {}) => ({
 describe('Mixpanel is believed when it says that the hour is used up', () => {
   test('for as long as it says, by everybody who reads the project', async () => {
     await using app = await startTestApp({ env: quiet });
-    await using other = await startOtherApp(app);
+    await using other = await startAnother(app);
     await app.connect();
     const [first, second] = await addCohorts(app, [people(1), people(1)]);
     const reply = refusal('61/60', { 'retry-after': '600' });

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { claimSlots, releaseSlots, shareSlots } from '../db/queries/mixpanel-slot.ts';
+import { startAnother } from './support/another-app.ts';
 import { act } from './support/export-operations.ts';
 import { SOON } from './support/mixpanel-waits.ts';
-import { addCohorts, startOtherApp } from './support/more-apps.ts';
+import { addCohorts } from './support/more-cohorts.ts';
 import { people } from './support/people.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 
@@ -65,7 +66,7 @@ test('however many processes claim slots at once, they get no more than five', a
 
 test('more reads than queries at a time, in two processes, all go on, and no more than five run', async () => {
   await using app = await startTestApp(paged);
-  await using _other = await startOtherApp(app, { ROLES: 'worker' });
+  await using _other = await startAnother(app, { env: { ROLES: 'worker' } });
   await app.connect();
   const cohorts = await addCohorts(
     app,

@@ -110,7 +110,13 @@ describe.each([
     const chance = (share: number) => random() < share;
     await using app = await startTestApp({
       iterable: { type },
-      env: { ITERABLE_BATCH_SIZE: '5', DRIFT_CHECK_INTERVAL: '1h', COHORT_REFRESH_INTERVAL: '100h' },
+      // The scheduler would index people meanwhile.
+      env: {
+        ROLES: 'gateway,worker',
+        ITERABLE_BATCH_SIZE: '5',
+        DRIFT_CHECK_INTERVAL: '1h',
+        COHORT_REFRESH_INTERVAL: '100h',
+      },
       mixpanel: { defaultPageSize: 9 },
     });
     await app.connectIterable({ removalGuard: { maxShare: 0.4, minRemovals: 4 } });
@@ -144,7 +150,7 @@ describe.each([
 
 describe('the list as a run would find it', () => {
   async function start(first: Member[]) {
-    const app = await startTestApp();
+    const app = await startTestApp({ env: { ROLES: 'gateway,worker' } });
     await app.connect();
     const cohort = await app.addCohort('Trial', first);
     return { app, cohort, [Symbol.asyncDispose]: () => app[Symbol.asyncDispose]() };

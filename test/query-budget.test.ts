@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Call } from '../sandbox/calls.ts';
+import { startAnother } from './support/another-app.ts';
 import {
   cohortsRead,
   readBudget,
@@ -9,7 +10,7 @@ import {
   untilWaitingInside,
   useUpTheHour,
 } from './support/mixpanel-waits.ts';
-import { addCohorts, startOtherApp } from './support/more-apps.ts';
+import { addCohorts } from './support/more-cohorts.ts';
 import { people } from './support/people.ts';
 import { startTestApp } from './support/test-app.ts';
 
@@ -28,7 +29,7 @@ test('two processes never send more than the budget within any hour', async () =
     env: { MIXPANEL_QUERIES_PER_HOUR: String(perHour), COHORT_REFRESH_INTERVAL: '1h' },
     mixpanel: { queriesPerHour: perHour },
   });
-  await using other = await startOtherApp(app);
+  await using other = await startAnother(app);
   await app.connect();
   const cohorts = await addCohorts(
     app,

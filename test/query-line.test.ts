@@ -1,15 +1,15 @@
 import { sql } from 'kysely';
 import { describe, expect, test } from 'vitest';
+import { startAnother } from './support/another-app.ts';
 import { act, readExport } from './support/export-operations.ts';
 import { importFile } from './support/import-file.ts';
 import { cohortsRead, SOON, THREE_AN_HOUR, untilParked, useUpTheHour } from './support/mixpanel-waits.ts';
-import { startOtherApp } from './support/more-apps.ts';
 import { startTestApp } from './support/test-app.ts';
 
 describe('queries that become free go to the runs in the order in which they were queued', () => {
   test('by hand or on the grid, whatever process queued them, past those that were cancelled', async () => {
     await using app = await startTestApp({ env: { ...THREE_AN_HOUR, DYNAMIC_SYNC_INTERVAL: '30m' } });
-    await using other = await startOtherApp(app);
+    await using other = await startAnother(app);
     const { used, exportId, cohorts } = await useUpTheHour(app, 'DYNAMIC');
     const [early, cancelled, late] = cohorts;
     app.sandbox.calls.clear();

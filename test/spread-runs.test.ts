@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { type SpreadState, spreadRuns } from '../src/sync/spread-runs.ts';
+import { startAnother } from './support/another-app.ts';
 import { act } from './support/export-operations.ts';
 import { cohortsRead, SOON, THREE_AN_HOUR, untilParked, useUpTheHour } from './support/mixpanel-waits.ts';
-import { addCohorts, startOtherApp } from './support/more-apps.ts';
+import { addCohorts } from './support/more-cohorts.ts';
 import { people } from './support/people.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 
@@ -113,7 +114,7 @@ const engaged = (app: TestApp) => app.sandbox.calls.of('mixpanel.engage');
 
 test('each runs when it said that it would, round after round, whatever process sees it', async () => {
   await using app = await startTestApp(four);
-  await using _other = await startOtherApp(app);
+  await using _other = await startAnother(app);
   await app.connect();
   await startExports(app, 4);
   // Their first runs used up the hour.

@@ -6,6 +6,8 @@ const SMALL_TABLES = [
   'public.api_tokens',
   'public.mixpanel_connections',
   'public.mixpanel_queries',
+  'public.mixpanel_budgets',
+  'public.mixpanel_readers',
   'public.integrations',
   'public.cohorts',
   'public.exports',

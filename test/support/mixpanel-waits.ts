@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { encodeId } from '../../src/schema/global-id.ts';
-import { addCohorts } from './more-apps.ts';
+import { addCohorts } from './more-cohorts.ts';
 import { people } from './people.ts';
 import type { TestApp } from './test-app.ts';
 

@@ -285,10 +285,12 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   return test;
 }
 
-export function collectLines(logs: Record<string, unknown>[]): Writable {
+export function collectLines(...targets: Record<string, unknown>[][]): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
-      for (const line of chunk.toString().split('\n')) if (line !== '') logs.push(JSON.parse(line));
+      for (const line of chunk.toString().split('\n')) {
+        if (line !== '') for (const target of targets) target.push(JSON.parse(line));
+      }
       done();
     },
   });
