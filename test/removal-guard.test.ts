@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Member } from '../sandbox/mixpanel/project.ts';
+import type { AnyData } from './support/api-client.ts';
 import { act, readExport, refusal } from './support/export-operations.ts';
 import {
   decide,
@@ -45,6 +46,23 @@ function unsubscribed(app: TestApp): string[] {
     .sort();
 }
 
+/** Addresses of those who wait, page by page. */
+async function readPending(app: TestApp, runId: string): Promise<string[]> {
+  const found: string[] = [];
+  let after: string | null = null;
+  do {
+    const answer: { syncRun: { pendingRemovals: AnyData } } = await app.api.query(
+      `query ($id: ID!, $after: String) { syncRun(id: $id) { pendingRemovals(first: 3, after: $after) {
+        totalCount edges { node { distinctId email userId } } pageInfo { hasNextPage endCursor } } } }`,
+      { id: runId, after },
+    );
+    const { edges, pageInfo } = answer.syncRun.pendingRemovals;
+    found.push(...edges.map(({ node }: AnyData) => node.email));
+    after = pageInfo.hasNextPage ? pageInfo.endCursor : null;
+  } while (after !== null);
+  return found.sort();
+}
+
 describe('a run that would remove more than the guard allows', () => {
   test('adds, waits and is shown waiting; nobody leaves and no other run begins before it is approved', async () => {
     await using world = await start(people(10), { syncType: 'DYNAMIC' });
@@ -80,8 +98,10 @@ describe('a run that would remove more than the guard allows', () => {
       .not.toBe(nextRunAt);
     expect((await readExport(app, exportId)).runs.totalCount).toBe(2);
     expect(app.sandbox.calls.of('iterable.unsubscribe')).toEqual([]);
+    expect(await readPending(app, held.id)).toEqual(emails(people(10).slice(3)));
 
     const run = await decide(app, held.id, 'approve');
+    expect(await readPending(app, held.id)).toEqual([]);
     expect(run).toMatchObject({
       status: 'SUCCEEDED',
       counts: { members: 5, added: 2, unchanged: 3, removed: 7, notProcessed: 0, pendingRemovals: 0 },

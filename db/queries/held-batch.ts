@@ -187,3 +187,45 @@ function keptPlaces(exportId: number) {
       and get_bit(batch.live, index) = 1 and get_byte(batch.marks, index) & ${MARKS.kept} <> 0
   )`;
 }
+
+/** Somebody whose removal waits for a decision. position grows, and is unique within the run. */
+export interface PendingRemovalRow {
+  position: number;
+  distinct_id: string | null;
+  email: string | null;
+  user_id: string | null;
+}
+
+/** A position is the batch's number times this, plus the place in it, from 1. */
+const PLACES_PER_BATCH = 65_536;
+
+/** After a position, read batch by batch until the page is full. */
+export async function listPendingRemovals(
+  db: Db,
+  runId: string,
+  page: { limit: number; after: number | undefined },
+): Promise<PendingRemovalRow[]> {
+  const pending: PendingRemovalRow[] = [];
+  for (let next = page.after ?? 0; pending.length < page.limit; ) {
+    const batch = await db
+      .selectFrom('sync_batches')
+      .select(['number', 'people'])
+      .where('run_id', '=', runId)
+      .where('kind', '=', 'REMOVE')
+      .where('state', '=', 'HELD')
+      .where('number', '>=', Math.floor(next / PLACES_PER_BATCH))
+      .orderBy('number')
+      .limit(1)
+      .executeTakeFirst();
+    if (!batch) break;
+    const start = batch.number * PLACES_PER_BATCH;
+    const people = JSON.parse(batch.people) as [string | null, string | null, string | null][];
+    const first = Math.max(0, next - start);
+    for (const [place, [distinct_id, email, user_id]] of people.entries()) {
+      if (place < first || pending.length === page.limit) continue;
+      pending.push({ position: start + place + 1, distinct_id, email, user_id });
+    }
+    next = start + PLACES_PER_BATCH;
+  }
+  return pending;
+}

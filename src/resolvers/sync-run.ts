@@ -1,4 +1,9 @@
 import {
+  countHeldRemovals,
+  listPendingRemovals,
+  type PendingRemovalRow,
+} from '../../db/queries/held-batch.ts';
+import {
   countRunMembers,
   LEDGER_OUTCOMES,
   type LedgerOutcome,
@@ -53,6 +58,20 @@ export async function readProjectRuns(
 
 export async function readExportOf({ load }: Context, run: SyncRunRow): Promise<ExportRow> {
   return (await load.export.load(run.export_id))!;
+}
+
+/** The people of a held run who wait for a decision. */
+export function readPendingRemovals(
+  { sync }: Context,
+  run: SyncRunRow,
+  args: PageArgs,
+): Promise<Connection<PendingRemovalRow>> {
+  return pageOf(args, {
+    keyOf: (person: PendingRemovalRow) => person.position,
+    parseKey: (value) => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : undefined),
+    load: (page) => listPendingRemovals(sync.db, run.id, page),
+    count: () => countHeldRemovals(sync.db, run.id),
+  });
 }
 
 /** The people of a run's ledger: those added, then those removed, then those rejected. */

@@ -1,3 +1,4 @@
+import type { PendingRemovalRow } from '../../db/queries/held-batch.ts';
 import type { RunMemberRow } from '../../db/queries/run-member.ts';
 import type {
   ApiTokenRow,
@@ -19,6 +20,7 @@ export const Integration = builder.objectRef<IntegrationRow>('Integration');
 export const Cohort = builder.objectRef<CohortRow>('Cohort');
 export const Export = builder.objectRef<ExportRow>('Export');
 export const SyncRun = builder.objectRef<SyncRunRow>('SyncRun');
+export const PendingRemoval = builder.objectRef<PendingRemovalRow>('PendingRemoval');
 export const RunMember = builder.objectRef<RunMemberRow>('RunMember');
 export const Member = builder.objectRef<MemberStory>('Member');
 export const MemberEvent = builder.objectRef<MemberEventValue>('MemberEvent');
@@ -32,7 +34,8 @@ function connectionOf<
     | typeof Export
     | typeof SyncRun
     | typeof RunMember
-    | typeof MemberEvent,
+    | typeof MemberEvent
+    | typeof PendingRemoval,
 >(type: Ref, noun: string) {
   return builder.connectionObject(
     {
@@ -54,5 +57,6 @@ export const ApiTokenConnection = connectionOf(ApiToken, 'API tokens');
 export const CohortConnection = connectionOf(Cohort, 'cohorts');
 export const ExportConnection = connectionOf(Export, 'exports');
 export const SyncRunConnection = connectionOf(SyncRun, 'runs');
+export const PendingRemovalConnection = connectionOf(PendingRemoval, 'pending removals');
 export const RunMemberConnection = connectionOf(RunMember, 'people of a run');
 export const MemberEventConnection = connectionOf(MemberEvent, 'what happened to a person');

@@ -3,6 +3,7 @@ import {
   cancelSyncRun,
   decideSyncRun,
   readExportOf,
+  readPendingRemovals,
   readProjectRuns,
   readRunMembers,
   requireRun,
@@ -18,7 +19,15 @@ import {
 } from './enums.ts';
 import { readExportId, readId } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
-import { Export, RunMember, RunMemberConnection, SyncRun, SyncRunConnection } from './refs.ts';
+import {
+  Export,
+  PendingRemoval,
+  PendingRemovalConnection,
+  RunMember,
+  RunMemberConnection,
+  SyncRun,
+  SyncRunConnection,
+} from './refs.ts';
 
 const SyncCounts = builder.objectRef<SyncRunRow>('SyncCounts').implement({
   description:
@@ -74,6 +83,18 @@ RunMember.implement({
   }),
 });
 
+PendingRemoval.implement({
+  description: 'Somebody whose removal waits for approval.',
+  fields: (t) => ({
+    distinctId: t.exposeString('distinct_id', {
+      nullable: true,
+      description: 'In Mixpanel; null for people who were found on the list.',
+    }),
+    email: t.exposeString('email', { nullable: true, description: 'In lower case.' }),
+    userId: t.exposeString('user_id', { nullable: true, description: 'In Iterable.' }),
+  }),
+});
+
 builder.node(SyncRun, {
   description: 'One execution of an export. Each value is a whole snapshot.',
   id: { resolve: (run) => run.id },
@@ -117,6 +138,14 @@ builder.node(SyncRun, {
       nullable: true,
       description:
         'When what it did with each person was deleted (LEDGER_RETENTION, 30 days by default); members is empty since. Null before.',
+    }),
+    pendingRemovals: t.field({
+      type: PendingRemovalConnection,
+      complexity: pageComplexity,
+      description:
+        'Who would leave if the removals of a held run were approved now. Empty once it was decided.',
+      args: pageArgs(t.arg),
+      resolve: (run, args, ctx) => readPendingRemovals(ctx, run, args),
     }),
     members: t.field({
       type: RunMemberConnection,
