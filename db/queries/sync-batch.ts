@@ -85,7 +85,12 @@ export interface BatchAnswerBits {
   refused: Buffer | null;
 }
 
-/** False when it was settled before (by a worker that had been given up for dead): then nothing is to be written. */
+/**
+ * False when it was settled before (by a worker that had been given up for dead): then nothing is to be written. Its
+ * transaction's commit does not wait for the disk: a batch whose settling is lost with the last moments before a crash of
+ * the database is SENT again, and is sent once more. Whatever is committed later, the end of the run at the latest, makes
+ * it durable.
+ */
 export async function markBatchSettled(
   db: Db,
   id: string,
@@ -104,17 +109,9 @@ export async function markBatchSettled(
     })
     .where('id', '=', id)
     .where('state', '=', 'SENT')
+    .where(sql<boolean>`set_config('synchronous_commit', 'off', true) is not null`)
     .executeTakeFirst();
   return numUpdatedRows === 1n;
-}
-
-/**
- * This transaction's commit does not wait for the disk. Only for what may be lost with the last moments before a crash of
- * the database: a batch whose settling is lost is SENT again, and is sent once more. Whatever is committed later, the end
- * of the run at the latest, makes it durable.
- */
-export async function commitWithoutWaiting(trx: Db): Promise<void> {
-  await sql`set local synchronous_commit = off`.execute(trx);
 }
 
 /**

@@ -135,24 +135,28 @@ function toRecord(member: SourceMember, order: number, rules: IdentityRules): Me
     : member.distinctId;
   const identity = resolveIdentity(member, rules);
   const { email, userId } = identity;
-  const shared = { distinctIdFingerprint: fingerprint(distinctId), order, distinctId, email, userId };
-  if (identity.kind === 'rejected') {
-    return { ...shared, key: hashKey(`d:${distinctId}`), reason: identity.reason, fingerprint: 0 };
-  }
+  const isRejected = identity.kind === 'rejected';
+  const distinctIdFingerprint = fingerprint(distinctId);
+  // One object for each member: there are a million of them.
   return {
-    ...shared,
-    key: hashKey(identityKey(rules.projectType, identity)),
-    reason: undefined,
-    fingerprint: personFingerprint(rules.projectType, shared),
+    key: hashKey(isRejected ? `d:${distinctId}` : identityKey(rules.projectType, identity)),
+    reason: isRejected ? identity.reason : undefined,
+    distinctIdFingerprint,
+    fingerprint: isRejected ? 0 : personFingerprint(rules.projectType, distinctIdFingerprint, email, userId),
+    order,
+    distinctId,
+    email,
+    userId,
   };
 }
 
 /** Of all that is known of somebody but the identity itself, which the key stands for. Never 0. */
 function personFingerprint(
   projectType: IdentityRules['projectType'],
-  person: Pick<MemberRecord, 'distinctIdFingerprint' | 'email' | 'userId'>,
+  mark: number,
+  email: string | undefined,
+  userId: string | undefined,
 ): number {
-  const other = projectType === 'EMAIL' ? person.userId : person.email;
-  const mark = person.distinctIdFingerprint;
+  const other = projectType === 'EMAIL' ? userId : email;
   return (other === undefined ? mark : fingerprint(`${mark} ${other}`)) || 1;
 }

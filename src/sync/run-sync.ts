@@ -1,4 +1,5 @@
 import { takeUpRun } from '../../db/queries/active-run.ts';
+import { hasOpenRejections } from '../../db/queries/rejection.ts';
 import { loadRunScope } from '../../db/queries/run-scope.ts';
 import { sumBatches } from '../../db/queries/sync-batch.ts';
 import { keepHeld } from './decide-removals.ts';
@@ -114,6 +115,7 @@ async function countSettled({ deps, run, reporter }: RunExecution): ReturnType<t
 async function deliver(execution: RunExecution): Promise<void> {
   const { deps, run, scope, reporter, destination } = execution;
   const { open } = await sumBatches(deps.db, run.id, run.planned_from);
+  const hasRejections = await hasOpenRejections(deps.db, run.export_id);
   let settled = 0;
   for (const kind of ['REMOVE', 'ADD'] as const) {
     reporter.set({ phase: kind === 'REMOVE' ? 'REMOVING' : 'ADDING' });
@@ -127,6 +129,7 @@ async function deliver(execution: RunExecution): Promise<void> {
           runId: run.id,
           exportId: run.export_id,
           rejectedRetryIntervalMs: deps.env.rejectedRetryIntervalMs,
+          hasRejections,
         },
         now: () => deps.clock.now(),
         listId: scope.export.list_id!,

@@ -1,14 +1,8 @@
 import { makeBits } from '../../db/bits.ts';
 import type { Db } from '../../db/connect.ts';
-import {
-  closeRefusals,
-  hasOpenRejections,
-  insertRejections,
-  renewRefusals,
-} from '../../db/queries/rejection.ts';
+import { closeRefusals, insertRejections, renewRefusals } from '../../db/queries/rejection.ts';
 import {
   type BatchCounts,
-  commitWithoutWaiting,
   loadBatchKeys,
   markBatchSettled,
   type SentBatch,
@@ -27,6 +21,8 @@ export interface SettleContext {
   exportId: number;
   now: Date;
   rejectedRetryIntervalMs: number;
+  /** The export has rejections from before that may end with an answer. */
+  hasRejections: boolean;
 }
 
 const NO_COUNTS: BatchCounts = { added: 0, unchanged: 0, removed: 0, rejected: 0 };
@@ -70,8 +66,8 @@ export async function settleAddition(
     ...liveBits(batch.size, (index) => isRefused.has(index)),
     refused: makeBits(batch.size, (index) => isRefused.has(index)),
   };
-  const settled = await db.transaction().execute(async (trx) => {
-    await commitWithoutWaiting(trx);
+  const isAlone = refused.length === 0 && !context.hasRejections && batch.places === null;
+  const settled = await inOneGo(db, isAlone, async (trx) => {
     if (!(await markBatchSettled(trx, batch.id, { counts, bits, at: now }))) return false;
     // Whoever had a place has it here now, or has lost it.
     await leavePlaces(
@@ -79,7 +75,7 @@ export async function settleAddition(
       placesOf(batch, () => true),
     );
     // Most cohorts have nobody refused, and then there is nothing to be looked for.
-    if (refused.length > 0 || (await hasOpenRejections(trx, exportId))) {
+    if (refused.length > 0 || context.hasRejections) {
       const keys = await loadBatchKeys(trx, batch.id);
       const keyOf = (member: BatchMember) =>
         keys.toString('hex', member.index * KEY_BYTES, (member.index + 1) * KEY_BYTES);
@@ -107,8 +103,7 @@ export async function settleRemoval(
   );
   const counts = { ...NO_COUNTS, removed: batch.size - stayed.size };
   const bits = { live: null, liveCount: 0, refused: makeBits(batch.size, (index) => stayed.has(index)) };
-  const settled = await db.transaction().execute(async (trx) => {
-    await commitWithoutWaiting(trx);
+  const settled = await inOneGo(db, false, async (trx) => {
     if (!(await markBatchSettled(trx, batch.id, { counts, bits, at: context.now }))) return false;
     await leavePlaces(
       trx,
@@ -117,6 +112,11 @@ export async function settleRemoval(
     return true;
   });
   return settled ? { counts, stayed: stayed.size } : undefined;
+}
+
+/** A transaction, unless the row of the batch is all that is written: most are, and there are thousands. */
+async function inOneGo<T>(db: Db, isAlone: boolean, settle: (db: Db) => Promise<T>): Promise<T> {
+  return isAlone ? await settle(db) : await db.transaction().execute(settle);
 }
 
 function indicesOf(members: BatchMember[]): Set<number> {
