@@ -33,7 +33,7 @@ export async function startBoss(options: {
   const boss = new PgBoss({
     connectionString: options.databaseUrl,
     application_name: 'cohort-sync-jobs',
-    max: 4,
+    max: 3,
     schema: 'pgboss',
     schedule: false,
     supervise: options.supervise,

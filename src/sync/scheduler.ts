@@ -23,12 +23,16 @@ export function startScheduler(deps: SyncDeps): Scheduler {
   };
   const recall = createRecall(deps);
   const options = { noOverlap: true, logger: cronLogger(deps.logger) };
+  const everySecond = (work: () => Promise<void>) => schedule('* * * * * *', work, options);
+  // One after the other, so that they share a connection; what may take longer has a beat of its own.
   const tasks = [
-    schedule('* * * * * *', () => beat('bringing times forward', recall), options),
-    schedule('* * * * * *', () => beat('queueing due runs', () => queueDueRuns(deps)), options),
-    schedule('* * * * * *', () => beat('calling parked runs', () => callParkedRuns(deps)), options),
-    schedule('* * * * * *', () => beat('refreshing cohorts', () => refreshDueCohorts(deps)), options),
-    schedule('* * * * * *', () => beat('indexing people', () => indexPeople(deps.db)), options),
+    everySecond(async () => {
+      await beat('bringing times forward', recall);
+      await beat('queueing due runs', () => queueDueRuns(deps));
+      await beat('calling parked runs', () => callParkedRuns(deps));
+    }),
+    everySecond(() => beat('refreshing cohorts', () => refreshDueCohorts(deps))),
+    everySecond(() => beat('indexing people', () => indexPeople(deps.db))),
     schedule('*/10 * * * * *', () => beat('deleting old ledgers', () => forgetLedgers(deps)), options),
   ];
   return {
