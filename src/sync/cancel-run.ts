@@ -1,6 +1,6 @@
-import { requestCancel } from '../../db/queries/active-run.ts';
 import { closeExportRun } from '../../db/queries/export-list.ts';
 import { lockExport } from '../../db/queries/export-state.ts';
+import { requestCancel } from '../../db/queries/run-state.ts';
 import type { SyncRunRow } from '../../db/tables.ts';
 import { InvalidStateError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';

@@ -1,6 +1,7 @@
-import { findActiveRun, requestCancel } from '../../db/queries/active-run.ts';
+import { findActiveRun } from '../../db/queries/active-run.ts';
 import { stopExportsOfOtherProjects } from '../../db/queries/mixpanel-cohort.ts';
 import { deleteMixpanelConnection, upsertMixpanelConnection } from '../../db/queries/mixpanel-connection.ts';
+import { requestCancel } from '../../db/queries/run-state.ts';
 import type { IdMerge, MixpanelConnectionRow, MixpanelRegion } from '../../db/tables.ts';
 import { MUTATION_BUDGET_MS } from './connect-iterable.ts';
 import type { SyncDeps } from './deps.ts';

@@ -1,7 +1,7 @@
-import { decideRun } from '../../db/queries/active-run.ts';
 import { lockExport } from '../../db/queries/export-state.ts';
 import { releaseHeldAdditions, takeHeldRemoval } from '../../db/queries/held-batch.ts';
 import { MARKS } from '../../db/queries/list-block.ts';
+import { decideRun } from '../../db/queries/run-state.ts';
 import type { RemovalDecision, SyncRunRow } from '../../db/tables.ts';
 import { InvalidStateError } from '../errors.ts';
 import { changePlaces, type PlaceChange } from './change-places.ts';

@@ -1,6 +1,7 @@
-import { findActiveRun, requestCancel } from '../../db/queries/active-run.ts';
+import { findActiveRun } from '../../db/queries/active-run.ts';
 import { stopExports } from '../../db/queries/export-state.ts';
 import { clearIntegration } from '../../db/queries/integration-state.ts';
+import { requestCancel } from '../../db/queries/run-state.ts';
 import type { IntegrationRow } from '../../db/tables.ts';
 import type { SyncDeps } from './deps.ts';
 

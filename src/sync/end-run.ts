@@ -1,13 +1,6 @@
 import type { Logger } from 'pino';
 import type { Db } from '../../db/connect.ts';
-import {
-  findCancelCause,
-  finishRun,
-  holdRun,
-  parkRun,
-  type RunEnd,
-  readRunSignals,
-} from '../../db/queries/active-run.ts';
+import { readRunSignals } from '../../db/queries/active-run.ts';
 import { closeExportRun, setListCompared } from '../../db/queries/export-list.ts';
 import { updateExport } from '../../db/queries/export-state.ts';
 import { countHeldRemovals, countKept } from '../../db/queries/held-batch.ts';
@@ -15,6 +8,7 @@ import { setIntegrationAttention } from '../../db/queries/integration-state.ts';
 import { countListed, deleteSpentBlocks, MARKS } from '../../db/queries/list-block.ts';
 import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
 import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
+import { findCancelCause, finishRun, holdRun, parkRun, type RunEnd } from '../../db/queries/run-state.ts';
 import {
   deletePlannedBatches,
   listUnansweredBatches,

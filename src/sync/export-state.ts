@@ -1,9 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { findActiveRun, requestCancel } from '../../db/queries/active-run.ts';
+import { findActiveRun } from '../../db/queries/active-run.ts';
 import { setExportList } from '../../db/queries/export-list.ts';
 import { lockExport, updateExport } from '../../db/queries/export-state.ts';
 import { clearList } from '../../db/queries/list-block.ts';
 import { loadRunScope, type RunScope } from '../../db/queries/run-scope.ts';
+import { requestCancel } from '../../db/queries/run-state.ts';
 import type { ExportRow } from '../../db/tables.ts';
 import { CohortSyncError, InvalidStateError } from '../errors.ts';
 import { MUTATION_BUDGET_MS } from './connect-iterable.ts';
