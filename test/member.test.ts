@@ -57,7 +57,7 @@ const startQuietApp = (options: TestAppOptions = {}) =>
   });
 
 async function indexAll(app: TestApp, blocksAtATime?: number): Promise<void> {
-  while ((await indexPeople(app.app.sync.db, blocksAtATime)) > 0);
+  while ((await indexPeople(app.app.sync.db, app.clock.now(), blocksAtATime)) > 0);
 }
 
 const dbOf = (app: TestApp) => app.app.sync.db;
@@ -368,6 +368,7 @@ test('the service indexes people by itself, soon after they were settled', async
   await app.connect();
   const cohort = await app.addCohort('Soon', people(3));
   await app.syncToEnd(cohort.id);
+  app.clock.advance({ seconds: 15 });
   const waiting = () =>
     dbOf(app).selectFrom('sync_batches').select('id').where('is_indexed', '=', false).execute();
   await expect.poll(waiting, { timeout: 20_000 }).toEqual([]);

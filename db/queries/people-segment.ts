@@ -10,8 +10,17 @@ export async function lockIndexing(trx: Db): Promise<boolean> {
 }
 
 /** Blocks of whose people something is to be told, and that no segment knows yet: the oldest first. */
-export function listUnindexedBlocks(db: Db, limit: number): Promise<{ id: string; size: number }[]> {
-  return unindexedBlocks(db).select(['id', 'size']).orderBy('id').limit(limit).execute();
+export function listUnindexedBlocks(
+  db: Db,
+  settledBefore: Date,
+  limit: number,
+): Promise<{ id: string; size: number }[]> {
+  return unindexedBlocks(db)
+    .select(['id', 'size'])
+    .where('settled_at', '<=', settledBefore)
+    .orderBy('id')
+    .limit(limit)
+    .execute();
 }
 
 /** Those of them in whose text of people this occurs. */

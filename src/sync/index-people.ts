@@ -25,12 +25,16 @@ const SMALL = { bytes: 800_000, blocks: 20_000 };
  * lengthen them; until it is done their blocks are searched whole. Any number of processes may call it at once: one of
  * them works. Gives how many blocks it was.
  */
-export async function indexPeople(db: Db, blocksAtATime = BLOCKS_AT_A_TIME): Promise<number> {
+export async function indexPeople(
+  db: Db,
+  settledBefore: Date,
+  blocksAtATime = BLOCKS_AT_A_TIME,
+): Promise<number> {
   // Most of the time there is nothing, and no lock is to be had for that.
-  if ((await listUnindexedBlocks(db, 1)).length === 0) return 0;
+  if ((await listUnindexedBlocks(db, settledBefore, 1)).length === 0) return 0;
   return await db.transaction().execute(async (trx) => {
     if (!(await lockIndexing(trx))) return 0;
-    const blocks = await listUnindexedBlocks(trx, blocksAtATime);
+    const blocks = await listUnindexedBlocks(trx, settledBefore, blocksAtATime);
     if (blocks.length === 0) return 0;
     const ids = blocks.map(({ id }) => id);
     const entries = new Float64Array(blocks.reduce((sum, { size }) => sum + 3 * size, 0));
