@@ -109,7 +109,7 @@ export function wholeSelectionOf(type: GraphQLOutputType, above: string[] = []):
     const below = getNamedType(field.type);
     if (isLeafType(below)) return [field.name];
     if (path.includes(below.name)) return [];
-    const args = field.args.some((arg) => arg.name === 'first') ? '(first: 5)' : '';
+    const args = field.args.some((arg) => arg.name === 'first') ? '(first: 4)' : '';
     return [`${field.name}${args} { ${wholeSelectionOf(below, path)} }`];
   });
   return ['__typename', ...fields].join(' ');
