@@ -9,15 +9,15 @@ export async function lockIndexing(trx: Db): Promise<boolean> {
   return rows[0]!.isMine;
 }
 
-/** Blocks of whose people something is to be told, and that no segment knows yet: the oldest first. */
+/** Blocks of whose people something is to be told, and that no segment knows yet, but for fresh ones: the oldest first. */
 export function listUnindexedBlocks(
   db: Db,
-  settledBefore: Date,
+  fresh: { since: Date; until: Date },
   limit: number,
 ): Promise<{ id: string; size: number }[]> {
   return unindexedBlocks(db)
     .select(['id', 'size'])
-    .where('settled_at', '<=', settledBefore)
+    .where((eb) => eb.or([eb('settled_at', '<=', fresh.since), eb('settled_at', '>', fresh.until)]))
     .orderBy('id')
     .limit(limit)
     .execute();

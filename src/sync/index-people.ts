@@ -14,6 +14,8 @@ import { decodeEntries, encodeEntries, hashOf, hashValue, placeOf, toEntry } fro
 
 /** What one call does at most: a fifth of a second of work, so that runs hardly notice. */
 const BLOCKS_AT_A_TIME = 128;
+/** A run that goes as fast as it can is over by then, and is not slowed down by it. */
+const FRESH_MS = 15_000;
 /** Some 100 kB each. */
 const BLOCKS_PER_QUERY = 8;
 /** A look-up reads a little of each segment: so many small ones are put up with. */
@@ -25,16 +27,14 @@ const SMALL = { bytes: 800_000, blocks: 20_000 };
  * lengthen them; until it is done their blocks are searched whole. Any number of processes may call it at once: one of
  * them works. Gives how many blocks it was.
  */
-export async function indexPeople(
-  db: Db,
-  settledBefore: Date,
-  blocksAtATime = BLOCKS_AT_A_TIME,
-): Promise<number> {
+export async function indexPeople(db: Db, now: Date, blocksAtATime = BLOCKS_AT_A_TIME): Promise<number> {
+  // What a clock that was wrong has dated is not taken for fresh.
+  const fresh = { since: new Date(now.getTime() - FRESH_MS), until: now };
   // Most of the time there is nothing, and no lock is to be had for that.
-  if ((await listUnindexedBlocks(db, settledBefore, 1)).length === 0) return 0;
+  if ((await listUnindexedBlocks(db, fresh, 1)).length === 0) return 0;
   return await db.transaction().execute(async (trx) => {
     if (!(await lockIndexing(trx))) return 0;
-    const blocks = await listUnindexedBlocks(trx, settledBefore, blocksAtATime);
+    const blocks = await listUnindexedBlocks(trx, fresh, blocksAtATime);
     if (blocks.length === 0) return 0;
     const ids = blocks.map(({ id }) => id);
     const entries = new Float64Array(blocks.reduce((sum, { size }) => sum + 3 * size, 0));

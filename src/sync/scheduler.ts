@@ -8,9 +8,6 @@ import { queueDueRuns } from './queue-due-runs.ts';
 import { createRecall } from './recall-put-off.ts';
 import { refreshDueCohorts } from './refresh-cohorts.ts';
 
-/** A run that goes as fast as it can is over by then, and is not slowed down by it. */
-const INDEXING_DELAY_MS = 15_000;
-
 export interface Scheduler {
   stop(): Promise<void>;
 }
@@ -35,12 +32,7 @@ export function startScheduler(deps: SyncDeps): Scheduler {
       await beat('calling parked runs', () => callParkedRuns(deps));
     }),
     everySecond(() => beat('refreshing cohorts', () => refreshDueCohorts(deps))),
-    everySecond(() =>
-      beat('indexing people', () => {
-        const settledBefore = new Date(deps.clock.now().getTime() - INDEXING_DELAY_MS);
-        return indexPeople(deps.db, settledBefore);
-      }),
-    ),
+    everySecond(() => beat('indexing people', () => indexPeople(deps.db, deps.clock.now()))),
     schedule('*/10 * * * * *', () => beat('deleting old ledgers', () => forgetLedgers(deps)), options),
   ];
   return {
