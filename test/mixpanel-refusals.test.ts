@@ -63,7 +63,7 @@ describe('Mixpanel is believed when it says that the hour is used up', () => {
     const fault = { operation: 'mixpanel.engage', page: 2, reply: refusal('61/60') };
     app.sandbox.faults.add({ ...fault, times: 1 });
     const { runId } = await app.startSync(cohort!.id);
-    await untilWaitingInside(app, runId);
+    await untilWaitingInside(app, runId, 1);
     app.clock.advance({ minutes: 5 });
     expect(await app.untilOver(runId)).toMatchObject({ status: 'SUCCEEDED', counts: { members: 4 } });
     const pages = app.sandbox.calls.of('mixpanel.engage').map((call) => call.page);
@@ -71,7 +71,7 @@ describe('Mixpanel is believed when it says that the hour is used up', () => {
 
     app.sandbox.faults.add(fault);
     const cancelled = await app.startSync(other!.id);
-    await untilWaitingInside(app, cancelled.runId);
+    await untilWaitingInside(app, cancelled.runId, 1);
     await act(app, 'cancel', cancelled.runId);
     expect((await app.untilOver(cancelled.runId)).status).toBe('CANCELLED');
   });

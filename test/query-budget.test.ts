@@ -127,7 +127,7 @@ describe('what Mixpanel counts is counted', () => {
     const [cohort] = await addCohorts(app, [people(7)]);
     app.clock.advance({ minutes: 1 });
     const { runId } = await app.startSync(cohort!.id);
-    await untilWaitingInside(app, runId);
+    await untilWaitingInside(app, runId, 3);
     const readProgress = async () => (await app.readRun(runId)).progress;
     await expect.poll(readProgress, SOON).toBeCloseTo((4 / 7) * 0.4);
     app.clock.advance({ hours: 1 });

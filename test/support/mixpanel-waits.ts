@@ -19,10 +19,11 @@ export async function untilParked(app: TestApp, runId: string): Promise<void> {
   expect(await app.readRun(runId)).toMatchObject({ status: 'QUEUED', phase: 'WAITING', progress: 0 });
 }
 
-/** Resolves when a run that reads has begun to wait between two of its pages. */
-export async function untilWaitingInside(app: TestApp, runId: string): Promise<void> {
-  const isWaiting = (line: Record<string, unknown>) => line.msg === 'a read waits in its middle';
-  await expect.poll(() => app.logs.some(isWaiting), SOON).toBe(true);
+/** Resolves when a run that reads has begun to wait with so many of its pages. */
+export async function untilWaitingInside(app: TestApp, runId: string, pages: number): Promise<void> {
+  const isWaiting = (line: Record<string, unknown>) =>
+    line.msg === 'a read waits in its middle' && encodeId('SyncRun', String(line.runId)) === runId;
+  await expect.poll(() => app.logs.filter(isWaiting).length, SOON).toBe(pages);
   await expect.poll(() => app.readRun(runId), SOON).toMatchObject({ status: 'RUNNING', phase: 'WAITING' });
 }
 
