@@ -71,7 +71,7 @@ async function holdRun(app: TestApp, stage: (typeof STAGES)[number]): Promise<He
   return { runId, listName: cohort.listName, isRepeated: stage.isRepeated === true };
 }
 
-/** Resolves when no run has anything on its way but what is never answered, one batch each. */
+/** Resolves when each run has one batch on its way at most, the one that is never answered. */
 async function untilStill(app: TestApp): Promise<void> {
   const { db } = app.app.sync;
   await vi.waitFor(async () => {

@@ -104,6 +104,7 @@ test('processes take turns when Iterable is slow, too', async () => {
   const ask = (turns: IterableTurns, name: string) =>
     request(turns, async () => {
       order.push(name);
+      // How long Iterable takes to answer: nothing is waited for by it.
       await new Promise((resolve) => setTimeout(resolve, 100));
     });
   const many = Array.from({ length: 12 }, () => ask(busy!, 'busy'));
@@ -141,6 +142,7 @@ test.each([
     most = Math.max(most, underWay);
     if (underWay === 2) two.resolve();
     await two.promise;
+    // Iterable's answer takes its time: a third request that were let through would begin meanwhile, and fail the test.
     await new Promise((resolve) => setTimeout(resolve, 20));
     underWay--;
   }

@@ -7,7 +7,7 @@ export type StoryBlock = Pick<
   'id' | 'export_id' | 'run_id' | 'kind' | 'state' | 'live' | 'marks' | 'refused' | 'notes' | 'people'
 > & { settled_at: Date };
 
-/** Those of these blocks that are the project's, as far as anything is to be told of their people. */
+/** Those of these blocks that are the project's and whose people a run is done with. */
 export async function loadStoryBlocks({ db, projectId }: ProjectScope, ids: string[]): Promise<StoryBlock[]> {
   return inProject(db, projectId)
     .exports()

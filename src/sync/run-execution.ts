@@ -29,7 +29,7 @@ export async function requireAttempt({ reporter }: Pick<RunExecution, 'reporter'
   if (!(await lockPlan(trx, reporter.attempt))) throw new RunTakenUp();
 }
 
-/** Whether the journal has anything that is still to be sent. */
+/** Whether somebody in the journal is still to be sent. */
 export async function hasWork({ deps, run }: RunExecution): Promise<boolean> {
   return (await sumBatches(deps.db, run.id, 0)).open > 0;
 }
