@@ -15,18 +15,8 @@ import {
   MixpanelBusyError,
   MixpanelQuotaError,
   MixpanelUnauthorizedError,
+  QueriesUsedUpError,
 } from './sources/mixpanel/errors.ts';
-
-/** There is no query for this one now: the hour's budget is used up, or Mixpanel says that the hour is. */
-export class QueriesUsedUpError extends Error {
-  override readonly name = 'QueriesUsedUpError';
-  readonly retryAfterMs: number;
-
-  constructor(message: string, retryAfterMs: number, cause?: unknown) {
-    super(message, { cause });
-    this.retryAfterMs = retryAfterMs;
-  }
-}
 
 export const QUERIES_USED_UP = 'All queries of the hour to Mixpanel are used up';
 

@@ -5,8 +5,8 @@ import { limitMixpanel, QUERIES_USED_UP } from './limit-mixpanel.ts';
 import { mixpanelClientOf } from './mixpanel-client-of.ts';
 import { hourBudgetOf } from './query-budget.ts';
 import type { ReadSourceOptions } from './read-source.ts';
-import { RunPostponed } from './run-outcome.ts';
 import { createFileSource } from './sources/file/member-source.ts';
+import { QueriesUsedUpError } from './sources/mixpanel/errors.ts';
 import { createMixpanelSource } from './sources/mixpanel/member-source.ts';
 import { type MemberSource, SourceError } from './sources/source.ts';
 
@@ -14,7 +14,7 @@ export interface OpenedSource {
   source: MemberSource;
   /** Approximate; decides how the work is cut up, and what progress is measured by. */
   expectedPeople: number;
-  /** Before each read. Throws RunPostponed when there is no query for it: nothing else need be done then. */
+  /** Before each read. Throws QueriesUsedUpError when there is no query for it: nothing else need be done then. */
   beforeRead: () => Promise<void>;
 }
 
@@ -66,7 +66,7 @@ export function openMemberSource(
     async beforeRead() {
       const budget = { ...hourBudgetOf(deps.env), now: deps.clock.now() };
       const retryAfterMs = await findWaitMs(deps.db, mixpanel, attempt ?? 'PREVIEW', budget);
-      if (retryAfterMs > 0) throw new RunPostponed(`${QUERIES_USED_UP}.`, retryAfterMs);
+      if (retryAfterMs > 0) throw new QueriesUsedUpError(QUERIES_USED_UP, retryAfterMs);
       onPhase('READING');
     },
   };

@@ -9,7 +9,8 @@ import { type ListedPeople, loadListedPeople, NOBODY_LISTED, partsFor } from './
 import { openMemberSource } from './open-member-source.ts';
 import { readMembers } from './read-members.ts';
 import { readPeople } from './read-people.ts';
-import { RunFailure } from './run-outcome.ts';
+import { RunFailure, RunPostponed } from './run-outcome.ts';
+import { QueriesUsedUpError } from './sources/mixpanel/errors.ts';
 
 export interface ReadSource {
   members: CollectedMembers;
@@ -54,6 +55,10 @@ export async function readSource(deps: SyncDeps, options: ReadSourceOptions): Pr
     signal: options.signal,
     beforeRead,
     onProgress: options.onProgress,
+  }).catch((error) => {
+    throw error instanceof QueriesUsedUpError
+      ? new RunPostponed(`${error.message}.`, error.retryAfterMs)
+      : error;
   });
   if (mixpanel && cohort.source === 'MIXPANEL') await clearMixpanelAttention(deps.db, mixpanel.id);
   if (members.unique > 0 && members.withIdentity === 0) {

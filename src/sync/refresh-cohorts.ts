@@ -9,7 +9,7 @@ import type { MixpanelProject } from '../../db/queries/mixpanel-line.ts';
 import type { MixpanelConnectionRow } from '../../db/tables.ts';
 import { CohortSyncError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
-import { limitMixpanel, QueriesUsedUpError } from './limit-mixpanel.ts';
+import { limitMixpanel } from './limit-mixpanel.ts';
 import { mixpanelClientOf } from './mixpanel-client-of.ts';
 import { withRetries } from './retry.ts';
 import type { MixpanelClient } from './sources/mixpanel/client.ts';
@@ -19,6 +19,7 @@ import {
   MixpanelPlanError,
   MixpanelQuotaError,
   MixpanelUnauthorizedError,
+  QueriesUsedUpError,
 } from './sources/mixpanel/errors.ts';
 
 /**

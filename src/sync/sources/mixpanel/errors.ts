@@ -39,3 +39,14 @@ export class SessionLostError extends MixpanelError {}
 export class CohortUnknownError extends MixpanelError {}
 
 export class MixpanelUnexpectedAnswerError extends MixpanelError {}
+
+/** There is no query for this one now: the hour's budget is used up, or Mixpanel says that the hour is. */
+export class QueriesUsedUpError extends Error {
+  override readonly name = 'QueriesUsedUpError';
+  readonly retryAfterMs: number;
+
+  constructor(message: string, retryAfterMs: number, cause?: unknown) {
+    super(message, { cause });
+    this.retryAfterMs = retryAfterMs;
+  }
+}

@@ -1,6 +1,4 @@
-import { QueriesUsedUpError } from '../../limit-mixpanel.ts';
 import { withRetries } from '../../retry.ts';
-import { RunPostponed } from '../../run-outcome.ts';
 import { type MemberSource, SourceError } from '../source.ts';
 import type { MembersAnswer, MixpanelClient } from './client.ts';
 import {
@@ -16,8 +14,8 @@ import {
 const PAGES_AT_ONCE = 5;
 
 /**
- * A cohort as engage gives it: the first page opens a session, then up to five pages at a time. Throws RunPostponed when
- * there is no query for it, SessionLostError when Mixpanel has forgotten the session, SourceError otherwise.
+ * A cohort as engage gives it: the first page opens a session, then up to five pages at a time. Throws QueriesUsedUpError
+ * when there is no query for it, SessionLostError when Mixpanel has forgotten the session, SourceError otherwise.
  */
 export function createMixpanelSource(options: {
   client: MixpanelClient;
@@ -106,7 +104,6 @@ function createPages(
 
 /** A read that breaks off after its first page is one that is not whole; before it there was none. */
 function toSourceError(error: unknown, page: number): unknown {
-  if (error instanceof QueriesUsedUpError) return new RunPostponed(`${error.message}.`, error.retryAfterMs);
   if (!(error instanceof MixpanelError) || error instanceof SessionLostError) return error;
   const options = { cause: error };
   if (error instanceof MixpanelUnauthorizedError) {
