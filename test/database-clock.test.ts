@@ -5,6 +5,7 @@ import { connectDatabase } from '../db/connect.ts';
 import { startDatabaseClock } from '../db/database-clock.ts';
 import { startSandbox } from '../sandbox/start-sandbox.ts';
 import { createApiClient } from './support/api-client.ts';
+import { connectPartners } from './support/connect-partners.ts';
 import { createTestDatabase } from './support/database.ts';
 import { startService } from './support/service-process.ts';
 
@@ -64,23 +65,11 @@ test('processes whose clocks are an hour apart miss no beat and keep none twice'
     await Promise.all([ahead.up(), right.up()]);
     const iterable = sandbox.iterable.addProject({ type: 'EMAIL' });
     const mixpanel = sandbox.mixpanel.addProject();
-    const account = mixpanel.addServiceAccount();
     mixpanel.addCohort({
       name: 'Trial',
       members: [{ distinctId: 'a', properties: { $email: 'a@example.com' } }],
     });
-    await api.query(
-      `mutation ($key: String!) { connectIntegration(input: { apiKey: $key, projectType: EMAIL }) { id } }`,
-      { key: iterable.addKey() },
-    );
-    await api.query(`mutation ($input: ConnectMixpanelInput!) { connectMixpanel(input: $input) { id } }`, {
-      input: {
-        region: 'US',
-        projectId: mixpanel.id,
-        serviceAccountUsername: account.username,
-        serviceAccountSecret: account.secret,
-      },
-    });
+    await connectPartners(api, { iterable, mixpanel });
     const { cohorts } = await api.query(`{ cohorts { edges { node { id } } } }`);
     const { startSync } = await api.query(
       `mutation ($id: ID!) { startSync(input: { cohortId: $id, syncType: DYNAMIC }) { export { id createdAt } } }`,

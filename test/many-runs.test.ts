@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { IterableProject } from '../sandbox/iterable/project.ts';
 import type { MixpanelProject } from '../sandbox/mixpanel/project.ts';
 import type { ApiClient } from './support/api-client.ts';
+import { connectPartners } from './support/connect-partners.ts';
 import { act } from './support/export-operations.ts';
 import { people } from './support/people.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
@@ -19,19 +20,7 @@ async function openOtherProject(app: TestApp): Promise<OtherProject> {
   const { api } = await makeProject(app, 'Other');
   const iterable = app.sandbox.iterable.addProject({ type: 'EMAIL' });
   const mixpanel = app.sandbox.mixpanel.addProject();
-  const account = mixpanel.addServiceAccount();
-  await api.query(
-    `mutation ($key: String!) { connectIntegration(input: { apiKey: $key, projectType: EMAIL }) { id } }`,
-    { key: iterable.addKey() },
-  );
-  await api.query(`mutation ($input: ConnectMixpanelInput!) { connectMixpanel(input: $input) { id } }`, {
-    input: {
-      region: 'US',
-      projectId: mixpanel.id,
-      serviceAccountUsername: account.username,
-      serviceAccountSecret: account.secret,
-    },
-  });
+  await connectPartners(api, { iterable, mixpanel });
   return { api, iterable, mixpanel };
 }
 

@@ -60,15 +60,19 @@ const SyncError = builder
     }),
   });
 
+/** What a person is known by. */
+const PERSON = {
+  distinctId: { nullable: true, description: 'In Mixpanel; null for people who were found on the list.' },
+  email: { nullable: true, description: 'In lower case.' },
+  userId: { nullable: true, description: 'In Iterable.' },
+} as const;
+
 RunMember.implement({
   description: 'What became of one person in a run.',
   fields: (t) => ({
-    distinctId: t.exposeString('distinct_id', {
-      nullable: true,
-      description: 'In Mixpanel; null for people who were found on the list.',
-    }),
-    email: t.exposeString('email', { nullable: true, description: 'In lower case.' }),
-    userId: t.exposeString('user_id', { nullable: true, description: 'In Iterable.' }),
+    distinctId: t.exposeString('distinct_id', PERSON.distinctId),
+    email: t.exposeString('email', PERSON.email),
+    userId: t.exposeString('user_id', PERSON.userId),
     outcome: t.expose('outcome', { type: MemberOutcome, description: 'What the run did.' }),
     reason: t.expose('reason', {
       type: RejectionReason,
@@ -86,12 +90,9 @@ RunMember.implement({
 PendingRemoval.implement({
   description: 'Somebody whose removal waits for approval.',
   fields: (t) => ({
-    distinctId: t.exposeString('distinct_id', {
-      nullable: true,
-      description: 'In Mixpanel; null for people who were found on the list.',
-    }),
-    email: t.exposeString('email', { nullable: true, description: 'In lower case.' }),
-    userId: t.exposeString('user_id', { nullable: true, description: 'In Iterable.' }),
+    distinctId: t.exposeString('distinct_id', PERSON.distinctId),
+    email: t.exposeString('email', PERSON.email),
+    userId: t.exposeString('user_id', PERSON.userId),
   }),
 });
 

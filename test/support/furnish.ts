@@ -1,4 +1,5 @@
 import type { ApiClient } from './api-client.ts';
+import { connectPartners } from './connect-partners.ts';
 import type { TestApp } from './test-app.ts';
 
 /** What a project has once it is in use, by the names of the types. */
@@ -13,7 +14,6 @@ export interface Furnished {
 export async function furnish(app: TestApp, api: ApiClient, mark: string): Promise<Furnished> {
   const iterable = app.sandbox.iterable.addProject({ type: 'EMAIL' });
   const mixpanel = app.sandbox.mixpanel.addProject();
-  const account = mixpanel.addServiceAccount();
   const cohort = mixpanel.addCohort({
     name: `Cohort ${mark}`,
     description: `Described ${mark}`,
@@ -22,19 +22,7 @@ export async function furnish(app: TestApp, api: ApiClient, mark: string): Promi
       { distinctId: `second-${mark}` },
     ],
   });
-  await api.query(
-    `mutation ($key: String!) { connectIntegration(input: { apiKey: $key, projectType: EMAIL }) { id } }`,
-    { key: iterable.addKey() },
-  );
-  await api.query(`mutation ($input: ConnectMixpanelInput!) { connectMixpanel(input: $input) { id } }`, {
-    input: {
-      region: 'US',
-      projectId: mixpanel.id,
-      idMerge: 'ORIGINAL',
-      serviceAccountUsername: account.username,
-      serviceAccountSecret: account.secret,
-    },
-  });
+  await connectPartners(api, { iterable, mixpanel });
   await api.query(
     `mutation ($name: String!) { createApiToken(input: { name: $name, role: CONSUMER }) { secret } }`,
     { name: `Token ${mark}` },
