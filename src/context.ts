@@ -1,4 +1,4 @@
-import type { Role } from '../db/tables.ts';
+import type { Role } from '../db/values.ts';
 import type { Loaders } from './resolvers/loaders.ts';
 import type { SyncDeps } from './sync/deps.ts';
 import type { Live } from './sync/live.ts';

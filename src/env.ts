@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { DataCenter, MixpanelRegion } from '../db/tables.ts';
+import type { DataCenter, MixpanelRegion } from '../db/values.ts';
 
 export type ProcessRole = 'gateway' | 'worker' | 'scheduler';
 

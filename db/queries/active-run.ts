@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { RunPurpose, SyncPhase, SyncRunRow, SyncTrigger } from '../tables.ts';
+import type { SyncRunRow } from '../tables.ts';
+import type { RunPurpose, SyncPhase, SyncTrigger } from '../values.ts';
 
 export interface NewRun {
   projectId: string;

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { CohortRow, CohortSource } from '../tables.ts';
+import type { CohortRow } from '../tables.ts';
+import type { CohortSource } from '../values.ts';
 import { inProject, type ProjectScope } from './scope.ts';
 
 export async function findCohortsByIds(

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { ExportRow, ExportStatus, SyncType } from '../tables.ts';
+import type { ExportRow } from '../tables.ts';
+import type { ExportStatus, SyncType } from '../values.ts';
 
 /** The export as it is, and nobody else changes it before the transaction ends. */
 export async function lockExport(db: Db, exportId: number): Promise<ExportRow> {

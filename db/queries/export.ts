@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { ExportRow, ExportStatus, Provider, SyncType } from '../tables.ts';
+import type { ExportRow } from '../tables.ts';
+import type { ExportStatus, Provider, SyncType } from '../values.ts';
 import { inProject, type ProjectScope } from './scope.ts';
 
 export async function findExportsByIds(

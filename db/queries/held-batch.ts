@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { BatchKind, SyncBatchRow } from '../tables.ts';
+import type { SyncBatchRow } from '../tables.ts';
+import type { BatchKind } from '../values.ts';
 import { MARKS } from './list-block.ts';
 import { NOTES } from './sync-batch.ts';
 

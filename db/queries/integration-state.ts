@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { DataCenter, IntegrationRow, IterableProjectType, Provider, UserIdFallback } from '../tables.ts';
+import type { IntegrationRow } from '../tables.ts';
+import type { DataCenter, IterableProjectType, Provider, UserIdFallback } from '../values.ts';
 
 /** The partner refused our key: its dynamic exports are held until it is connected again. */
 export async function setIntegrationAttention(

@@ -1,4 +1,5 @@
-import type { IntegrationRow, MixpanelConnectionRow, Provider } from '../tables.ts';
+import type { IntegrationRow, MixpanelConnectionRow } from '../tables.ts';
+import type { Provider } from '../values.ts';
 import { inProject, type ProjectScope } from './scope.ts';
 
 export async function findIntegrationsByIds(

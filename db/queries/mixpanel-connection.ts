@@ -1,5 +1,6 @@
 import type { Db } from '../connect.ts';
-import type { IdMerge, MixpanelConnectionRow, MixpanelRegion } from '../tables.ts';
+import type { MixpanelConnectionRow } from '../tables.ts';
+import type { IdMerge, MixpanelRegion } from '../values.ts';
 
 export interface NewMixpanelConnection {
   projectId: string;

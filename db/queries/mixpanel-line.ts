@@ -1,6 +1,7 @@
 import { type Expression, sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { MixpanelConnectionRow, MixpanelRegion, SyncRunRow } from '../tables.ts';
+import type { MixpanelConnectionRow, SyncRunRow } from '../tables.ts';
+import type { MixpanelRegion } from '../values.ts';
 
 /** What Mixpanel's limits are for: two connections to one project share them. */
 export type MixpanelProject = Pick<MixpanelConnectionRow, 'region' | 'mixpanel_project_id'>;

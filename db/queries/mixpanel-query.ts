@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { QueryKind } from '../tables.ts';
+import type { QueryKind } from '../values.ts';
 import type { RunAttempt } from './active-run.ts';
 import {
   type CalledRun,

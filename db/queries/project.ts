@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { ApiTokenRow, ProjectRow, Role } from '../tables.ts';
+import type { ApiTokenRow, ProjectRow } from '../tables.ts';
+import type { Role } from '../values.ts';
 
 export async function findProject(db: Db, projectId: string): Promise<ProjectRow> {
   return db.selectFrom('projects').selectAll().where('id', '=', projectId).executeTakeFirstOrThrow();

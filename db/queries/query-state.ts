@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import type { Db } from '../connect.ts';
-import type { MixpanelRegion } from '../tables.ts';
+import type { MixpanelRegion } from '../values.ts';
 import { runningExports } from './due-export.ts';
 import { inLine, type MixpanelProject } from './mixpanel-line.ts';
 

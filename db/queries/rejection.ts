@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { toPlainArray } from '../array-literal.ts';
 import type { Db } from '../connect.ts';
-import type { RejectionReason } from '../tables.ts';
+import type { RejectionReason } from '../values.ts';
 
 /** A range of 128-bit keys as 32 hex digits; `to` is not in it, null is the end. */
 export interface KeyRange {

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { hasBit } from '../bits.ts';
 import type { Db } from '../connect.ts';
-import type { MemberOutcome, RejectionReason, SyncRunRow } from '../tables.ts';
+import type { SyncRunRow } from '../tables.ts';
+import type { MemberOutcome, RejectionReason } from '../values.ts';
 import { NOTES } from './sync-batch.ts';
 
 /** One person of a run's ledger. position is unique within the outcome and grows. */

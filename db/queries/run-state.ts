@@ -1,12 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type {
-  CancelCause,
-  FinishedRunStatus,
-  RemovalDecision,
-  SyncErrorCode,
-  SyncRunRow,
-} from '../tables.ts';
+import type { SyncRunRow } from '../tables.ts';
+import type { CancelCause, FinishedRunStatus, RemovalDecision, SyncErrorCode } from '../values.ts';
 import type { RunAttempt, RunChanges } from './active-run.ts';
 import { deletePlannedBatches } from './sync-batch.ts';
 

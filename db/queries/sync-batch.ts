@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { BatchKind, SyncBatchRow } from '../tables.ts';
+import type { SyncBatchRow } from '../tables.ts';
+import type { BatchKind } from '../values.ts';
 
 /** Why somebody is in a batch, when it is not the usual reason: values of sync_batches.notes. */
 export const NOTES = {

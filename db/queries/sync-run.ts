@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { SyncRunRow, SyncRunStatus } from '../tables.ts';
+import type { SyncRunRow } from '../tables.ts';
+import type { SyncRunStatus } from '../values.ts';
 import { inProject, type ProjectScope } from './scope.ts';
 
 export async function findRunsByIds(

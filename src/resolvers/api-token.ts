@@ -9,7 +9,8 @@ import {
   touchToken,
 } from '../../db/queries/api-token.ts';
 import { insertToken } from '../../db/queries/project.ts';
-import type { ApiTokenRow, Role } from '../../db/tables.ts';
+import type { ApiTokenRow } from '../../db/tables.ts';
+import type { Role } from '../../db/values.ts';
 import type { Context, Viewer } from '../context.ts';
 import { BadUserInputError, CohortSyncError, InvalidStateError, NotFoundError } from '../errors.ts';
 import type { SyncDeps } from '../sync/deps.ts';

@@ -1,5 +1,6 @@
 import { countCohorts, listCohorts } from '../../db/queries/cohort.ts';
-import type { CohortRow, CohortSource } from '../../db/tables.ts';
+import type { CohortRow } from '../../db/tables.ts';
+import type { CohortSource } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import { importCohort as importFile, type UploadedFile } from '../sync/sources/file/import-cohort.ts';

@@ -1,12 +1,6 @@
 import { countExports, type ExportFilter, listExports } from '../../db/queries/export.ts';
-import type {
-  CohortRow,
-  ExportRow,
-  ExportStatus,
-  IntegrationRow,
-  SyncRunRow,
-  SyncType,
-} from '../../db/tables.ts';
+import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
+import type { ExportStatus, SyncType } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import * as states from '../sync/export-state.ts';

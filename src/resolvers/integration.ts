@@ -1,5 +1,6 @@
 import { findIntegrationOf, listIntegrations } from '../../db/queries/integration.ts';
-import type { IntegrationRow, Provider } from '../../db/tables.ts';
+import type { IntegrationRow } from '../../db/tables.ts';
+import type { Provider } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { CohortSyncError } from '../errors.ts';
 import { type ConnectIterableInput, connectIterable } from '../sync/connect-iterable.ts';

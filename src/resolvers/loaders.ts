@@ -11,9 +11,9 @@ import type {
   ExportRow,
   IntegrationRow,
   MixpanelConnectionRow,
-  Provider,
   SyncRunRow,
 } from '../../db/tables.ts';
+import type { Provider } from '../../db/values.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { type QuerySchedule, readQuerySchedule } from '../sync/query-schedule.ts';
 

@@ -11,14 +11,8 @@ import {
   type RunMemberRow,
 } from '../../db/queries/run-member.ts';
 import { countRuns, listRuns } from '../../db/queries/sync-run.ts';
-import type {
-  ExportRow,
-  MemberOutcome,
-  RejectionReason,
-  RemovalDecision,
-  SyncRunRow,
-  SyncRunStatus,
-} from '../../db/tables.ts';
+import type { ExportRow, SyncRunRow } from '../../db/tables.ts';
+import type { MemberOutcome, RejectionReason, RemovalDecision, SyncRunStatus } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import { cancelRun } from '../sync/cancel-run.ts';

@@ -4,7 +4,7 @@ import RelayPlugin from '@pothos/plugin-relay';
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
 import ZodPlugin from '@pothos/plugin-zod';
 import type { ZodError } from 'zod';
-import type { Role } from '../../db/tables.ts';
+import type { Role } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
 import { hasRole } from '../resolvers/api-token.ts';

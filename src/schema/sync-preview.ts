@@ -1,4 +1,4 @@
-import type { RejectionReason as RejectionReasonValue } from '../../db/tables.ts';
+import type { RejectionReason as RejectionReasonValue } from '../../db/values.ts';
 import { previewSync } from '../resolvers/export.ts';
 import type { SyncPreview as SyncPreviewValue } from '../sync/preview-sync.ts';
 import { builder, CHANGE } from './builder.ts';

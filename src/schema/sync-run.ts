@@ -1,4 +1,5 @@
-import type { SyncErrorCode as SyncErrorCodeValue, SyncRunRow } from '../../db/tables.ts';
+import type { SyncRunRow } from '../../db/tables.ts';
+import type { SyncErrorCode as SyncErrorCodeValue } from '../../db/values.ts';
 import {
   cancelSyncRun,
   decideSyncRun,

@@ -7,7 +7,7 @@ import {
   loadListBlockPeople,
   MARKS,
 } from '../../db/queries/list-block.ts';
-import type { IterableProjectType } from '../../db/tables.ts';
+import type { IterableProjectType } from '../../db/values.ts';
 import { changePlaces, type PlaceChange } from './change-places.ts';
 import { partitionsFor } from './collect-members.ts';
 import type { SyncDeps } from './deps.ts';

@@ -3,7 +3,8 @@ import {
   lockPartnerProjectId,
   upsertIntegration,
 } from '../../db/queries/integration-state.ts';
-import type { DataCenter, IntegrationRow, IterableProjectType, UserIdFallback } from '../../db/tables.ts';
+import type { IntegrationRow } from '../../db/tables.ts';
+import type { DataCenter, IterableProjectType, UserIdFallback } from '../../db/values.ts';
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
 import { createIterableClient, type IterableClient } from './iterable/client.ts';

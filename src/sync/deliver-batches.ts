@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Db } from '../../db/connect.ts';
 import { listOpenBatches, markBatchSent } from '../../db/queries/sync-batch.ts';
-import type { BatchKind, IterableProjectType } from '../../db/tables.ts';
+import type { BatchKind, IterableProjectType } from '../../db/values.ts';
 import { type BatchMember, batchMembers } from './batch-members.ts';
 import { type Destination, unexpectedAnswer } from './destination.ts';
 import { type Subscriber, toIdentifier, toSubscriber } from './identity.ts';

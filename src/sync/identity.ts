@@ -4,7 +4,7 @@ import type {
   IterableProjectType,
   RejectionReason,
   UserIdFallback,
-} from '../../db/tables.ts';
+} from '../../db/values.ts';
 import type { SourceMember } from './sources/source.ts';
 
 /** What decides how a member of this cohort is called in Iterable. */

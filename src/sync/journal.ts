@@ -1,7 +1,7 @@
 import type { Db } from '../../db/connect.ts';
 import { insertListBlock } from '../../db/queries/list-block.ts';
 import { insertBatch } from '../../db/queries/sync-batch.ts';
-import type { BatchKind } from '../../db/tables.ts';
+import type { BatchKind } from '../../db/values.ts';
 import { changePlaces } from './change-places.ts';
 import { type BlockPerson, encodePeople } from './people-block.ts';
 

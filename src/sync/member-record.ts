@@ -1,4 +1,4 @@
-import type { RejectionReason } from '../../db/tables.ts';
+import type { RejectionReason } from '../../db/values.ts';
 
 /** One member as the plan needs them, and how they are laid out in a spill. */
 export interface MemberRecord {

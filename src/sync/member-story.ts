@@ -10,7 +10,7 @@ import { findUnindexedBlocks, loadSegmentBlocks, loadSegmentParts } from '../../
 import { DRIFT_DETAIL } from '../../db/queries/run-member.ts';
 import type { ProjectScope } from '../../db/queries/scope.ts';
 import { NOTES } from '../../db/queries/sync-batch.ts';
-import type { MemberOutcome, RejectionReason } from '../../db/tables.ts';
+import type { MemberOutcome, RejectionReason } from '../../db/values.ts';
 import { decodePeople, type Person } from './people-block.ts';
 import { decodeEntries, hashOf, hashValue, partOf, placeOf } from './people-segment.ts';
 

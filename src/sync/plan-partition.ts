@@ -1,6 +1,6 @@
 import { MARKS } from '../../db/queries/list-block.ts';
 import { NOTES } from '../../db/queries/sync-batch.ts';
-import type { IterableProjectType, RejectionReason } from '../../db/tables.ts';
+import type { IterableProjectType, RejectionReason } from '../../db/values.ts';
 import { compareByCodePoint, fingerprint, toHex } from './hash.ts';
 import type { ListedPeople, Place } from './listed-people.ts';
 import { readRecord } from './member-record.ts';

@@ -13,7 +13,7 @@ import {
   NOTES,
   nextBatchNumber,
 } from '../../db/queries/sync-batch.ts';
-import type { IterableProjectType, RejectionReason } from '../../db/tables.ts';
+import type { IterableProjectType, RejectionReason } from '../../db/values.ts';
 import { changePlaces, type PlaceChange } from './change-places.ts';
 import type { CollectedMembers } from './collect-members.ts';
 import { createJournal, type Journal } from './journal.ts';

@@ -1,6 +1,7 @@
 import { setIntegrationAttention } from '../../db/queries/integration-state.ts';
 import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
-import type { IntegrationRow, SyncErrorCode } from '../../db/tables.ts';
+import type { IntegrationRow } from '../../db/tables.ts';
+import type { SyncErrorCode } from '../../db/values.ts';
 import { CohortSyncError, type ErrorCode } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
 import { RunFailure, RunPostponed } from './run-outcome.ts';

@@ -4,13 +4,8 @@ import { isListTaken } from '../../db/queries/export-list.ts';
 import { findExportOf, lockOrInsertExport } from '../../db/queries/export-state.ts';
 import { clearList } from '../../db/queries/list-block.ts';
 import { countBatches } from '../../db/queries/sync-batch.ts';
-import type {
-  CohortRow,
-  ExportRow,
-  IntegrationRow,
-  MixpanelConnectionRow,
-  RejectionReason,
-} from '../../db/tables.ts';
+import type { CohortRow, ExportRow, IntegrationRow, MixpanelConnectionRow } from '../../db/tables.ts';
+import type { RejectionReason } from '../../db/values.ts';
 import { SyncAlreadyRunningError } from '../errors.ts';
 import { compareWithReal, type RealList, readRealList } from './compare-list.ts';
 import { MUTATION_BUDGET_MS } from './connect-iterable.ts';

@@ -2,7 +2,8 @@ import type { Db } from '../../db/connect.ts';
 import { insertRun } from '../../db/queries/active-run.ts';
 import { lockExport, requestFollowUp } from '../../db/queries/export-state.ts';
 import { holdConnected } from '../../db/queries/integration-state.ts';
-import type { ExportRow, RunPurpose, SyncRunRow, SyncTrigger } from '../../db/tables.ts';
+import type { ExportRow, SyncRunRow } from '../../db/tables.ts';
+import type { RunPurpose, SyncTrigger } from '../../db/values.ts';
 import { CohortSyncError, InvalidStateError, SyncAlreadyRunningError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
 

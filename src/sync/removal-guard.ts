@@ -9,7 +9,8 @@ import {
   type PlannedBatch,
 } from '../../db/queries/held-batch.ts';
 import { NOTES } from '../../db/queries/sync-batch.ts';
-import type { BatchKind, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
+import type { IntegrationRow, SyncRunRow } from '../../db/tables.ts';
+import type { BatchKind } from '../../db/values.ts';
 import type { Env } from '../env.ts';
 import type { Journal } from './journal.ts';
 import { KEY_BYTES } from './member-record.ts';

@@ -1,4 +1,4 @@
-import type { SyncErrorCode } from '../../db/tables.ts';
+import type { SyncErrorCode } from '../../db/values.ts';
 
 /** The run ends as FAILED, with this for its user. */
 export class RunFailure extends Error {

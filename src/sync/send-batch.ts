@@ -1,4 +1,4 @@
-import type { RejectionReason } from '../../db/tables.ts';
+import type { RejectionReason } from '../../db/values.ts';
 import type { BatchMember } from './batch-members.ts';
 import type { Subscriber } from './identity.ts';
 import type { ListUpdateFailure, ListUpdateResult } from './iterable/answers.ts';

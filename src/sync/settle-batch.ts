@@ -7,7 +7,7 @@ import {
   markBatchSettled,
   type SentBatch,
 } from '../../db/queries/sync-batch.ts';
-import type { RejectionReason } from '../../db/tables.ts';
+import type { RejectionReason } from '../../db/values.ts';
 import type { BatchMember } from './batch-members.ts';
 import { changePlaces, liveBits } from './change-places.ts';
 import type { Place } from './listed-people.ts';

@@ -1,6 +1,7 @@
 import type { Db } from '../../db/connect.ts';
 import { findExportByListName, lockOrInsertExport, updateExport } from '../../db/queries/export-state.ts';
-import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow, SyncType } from '../../db/tables.ts';
+import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
+import type { SyncType } from '../../db/values.ts';
 import { InvalidStateError, SyncAlreadyRunningError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
 import { nextDueAt } from './grid.ts';

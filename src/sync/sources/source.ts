@@ -1,4 +1,4 @@
-import type { SyncErrorCode } from '../../../db/tables.ts';
+import type { SyncErrorCode } from '../../../db/values.ts';
 
 /** One person as the source tells of them. email and userId may be any JSON value; undefined is absent. */
 export interface SourceMember {

@@ -1,0 +1,51 @@
+/** What columns of text may hold. The API's enums bear the same names. */
+
+export type Role = 'OWNER' | 'ADMIN' | 'ANALYST' | 'CONSUMER';
+export type MixpanelRegion = 'US' | 'EU' | 'IN';
+export type IdMerge = 'ORIGINAL' | 'SIMPLIFIED';
+export type Provider = 'ITERABLE';
+export type IntegrationStatus = 'CONNECTED' | 'DISCONNECTED' | 'NEEDS_ATTENTION';
+export type DataCenter = 'US' | 'EU';
+export type IterableProjectType = 'EMAIL' | 'USER_ID' | 'HYBRID';
+export type UserIdFallback = 'NONE' | 'DISTINCT_ID';
+export type CohortSource = 'MIXPANEL' | 'MIXPANEL_WEBHOOK' | 'FILE';
+export type SyncType = 'ONE_TIME' | 'DYNAMIC';
+export type ExportStatus = 'ACTIVE' | 'PAUSED' | 'COMPLETED' | 'STOPPED';
+export type SyncTrigger = 'MANUAL' | 'SCHEDULED' | 'PUSH';
+export type RunPurpose = 'SYNC' | 'EMPTY';
+export type ActiveRunStatus = 'QUEUED' | 'RUNNING' | 'AWAITING_APPROVAL';
+export type FinishedRunStatus = 'SUCCEEDED' | 'PARTIALLY_SUCCEEDED' | 'FAILED' | 'CANCELLED';
+export type SyncRunStatus = ActiveRunStatus | FinishedRunStatus;
+export type SyncPhase = 'WAITING' | 'READING' | 'PLANNING' | 'REMOVING' | 'ADDING' | 'FINISHING' | 'DONE';
+export type CancelCause = 'REQUEST' | 'DISCONNECT';
+export type BatchKind = 'REMOVE' | 'ADD';
+export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED' | 'UNANSWERED' | 'HELD';
+export type RemovalDecision = 'APPROVED' | 'DISCARDED';
+/** What a counted query to Mixpanel asks for. */
+export type QueryKind = 'COHORTS' | 'MEMBERS';
+export type QueryTurn = 'WANTED' | 'PARKED' | 'TAKEN';
+export type MemberOutcome = 'ADDED' | 'UNCHANGED' | 'REMOVED' | 'REJECTED';
+export type RejectionReason =
+  | 'MISSING_EMAIL'
+  | 'INVALID_EMAIL'
+  | 'MISSING_USER_ID'
+  | 'INVALID_USER_ID'
+  | 'DUPLICATE_IDENTITY'
+  | 'ITERABLE_INVALID'
+  | 'ITERABLE_NOT_FOUND'
+  | 'ITERABLE_FORGOTTEN'
+  | 'ITERABLE_CONFLICT'
+  | 'ITERABLE_INVALID_DATA'
+  | 'ITERABLE_UNATTRIBUTED';
+export type SyncErrorCode =
+  | 'SOURCE_UNAVAILABLE'
+  | 'SOURCE_UNAUTHORIZED'
+  | 'SOURCE_INCOMPLETE'
+  | 'SOURCE_QUOTA_EXHAUSTED'
+  | 'COHORT_NOT_FOUND'
+  | 'NO_MEMBER_HAS_IDENTITY'
+  | 'DESTINATION_UNAVAILABLE'
+  | 'DESTINATION_UNAUTHORIZED'
+  | 'DESTINATION_LIST_GONE'
+  | 'INTEGRATION_DISCONNECTED'
+  | 'INTERNAL';
