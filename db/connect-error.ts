@@ -18,8 +18,8 @@ const REFUSALS: Record<string, (url: URL) => string> = {
  */
 export function explainConnectError(error: unknown, databaseUrl: string): string | undefined {
   const url = new URL(databaseUrl);
-  // A socket's directory is named in the query: postgres:///cohorts?host=/var/run/postgresql
-  const place = url.host || url.searchParams.get('host') || 'the default address';
+  // A socket's directory may be the host, or named in the query: postgres:///cohorts?host=/var/run/postgresql
+  const place = decodeURIComponent(url.host) || url.searchParams.get('host') || 'the default address';
   const { code } = (error ?? {}) as { code?: unknown };
   if (error instanceof pg.DatabaseError) {
     const refusal = REFUSALS[error.code ?? ''];

@@ -105,6 +105,19 @@ test('it works in a directory that nobody else may enter, also for root', async 
   expect(await service.end('SIGTERM')).toBe(0);
 });
 
+test('a directory whose path is too long for a socket is reached over TCP', async () => {
+  await using outer = await createDataDir();
+  const path = join(outer.path, 'x'.repeat(100));
+  await using service = startService({ DATA_DIR: path, BOOTSTRAP_TOKEN: TOKEN });
+  const url = await service.up();
+  const [, , , , socketDirectory] = (await readFile(join(path, 'postgres', 'postmaster.pid'), 'utf8')).split(
+    '\n',
+  );
+  expect(socketDirectory).toBe('');
+  expect((await fetch(`${url}/ready`)).status).toBe(200);
+  expect(await service.end('SIGTERM')).toBe(0);
+});
+
 test('two services that start at once on one directory share one server', async () => {
   await using dataDir = await createDataDir();
   await using one = dataDir.start();

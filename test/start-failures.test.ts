@@ -67,10 +67,17 @@ test.each(['src/main.ts', 'src/migrate-main.ts'])(
     const cases = [
       {
         url: urlWith((url) => {
-          url.port = String(port);
+          url.host = `127.0.0.1:${port}`;
           url.password = secret;
         }),
         tells: `DATABASE_URL: no database server can be reached at 127.0.0.1:${port} (ECONNREFUSED); start it, or correct the address.`,
+      },
+      {
+        url: urlWith((url) => {
+          url.host = encodeURIComponent('/nowhere');
+          url.password = secret;
+        }),
+        tells: 'DATABASE_URL: no database server can be reached at /nowhere:',
       },
       {
         url: urlWith((url) => {
