@@ -1,5 +1,6 @@
 import { NOTES, type SentBatch } from '../../db/queries/sync-batch.ts';
-import { decodePeople, type Person } from './people-block.ts';
+import type { Person } from './member-record.ts';
+import { decodePeople } from './people-block.ts';
 
 /** One person of a batch that is being sent. */
 export interface BatchMember extends Person {

@@ -2,7 +2,15 @@ import { fingerprint, hashKey } from './hash.ts';
 import { type IdentityRules, identityKey, resolveIdentity } from './identity.ts';
 import { partitionOf } from './key-range.ts';
 import type { ListedPeople } from './listed-people.ts';
-import { type MemberRecord, maxRecordBytes, offsetsOf, readRecord, writeRecord } from './member-record.ts';
+import {
+  KEY_BYTES,
+  type MemberRecord,
+  maxRecordBytes,
+  offsetsOf,
+  readRecord,
+  writeKey,
+  writeRecord,
+} from './member-record.ts';
 import { findRepeats, type ReadDistinctIds, type Repeats } from './repeated-members.ts';
 import type { MemberPage, SourceMember } from './sources/source.ts';
 import { createSpill } from './spill.ts';
@@ -59,11 +67,11 @@ export function createMemberCollector(
   let withIdentity = 0;
   let matched = 0;
 
-  function addMember(member: SourceMember, order: number) {
-    const record = toRecord(member, order, rules);
+  /** number: of the person on the list with the same identity, or -1. */
+  function addRecord(record: MemberRecord, listedNumber: number) {
     received++;
     if (record.reason === undefined) withIdentity++;
-    const number = record.reason === undefined ? findMatch(listed, record) : -1;
+    const number = isMatch(listed, listedNumber, record) ? listedNumber : -1;
     if (number >= 0) {
       listed.see(number);
       matched++;
@@ -77,7 +85,7 @@ export function createMemberCollector(
     const place = marks.reserve(slot, 24);
     place.buffer.writeDoubleLE(record.distinctIdFingerprint, place.start);
     place.buffer.writeDoubleLE(number, place.start + 8);
-    place.buffer.writeDoubleLE(order, place.start + 16);
+    place.buffer.writeDoubleLE(record.order, place.start + 16);
     marks.commit(slot, 24);
   }
 
@@ -91,9 +99,10 @@ export function createMemberCollector(
       return received;
     },
     async add(page) {
-      page.members.forEach((member, index) => {
-        addMember(member, page.number * ORDERS_PER_PAGE + index);
-      });
+      const start = page.number * ORDERS_PER_PAGE;
+      const all = page.members.map((member, index) => toRecord(member, start + index, rules));
+      const numbers = listed.findKeys(keysOf(all), all.length);
+      for (const [index, record] of all.entries()) addRecord(record, numbers[index]!);
       if (records.isFull()) await records.flush();
       if (marks.isFull()) await marks.flush();
     },
@@ -121,11 +130,16 @@ export function createMemberCollector(
   };
 }
 
+function keysOf(records: MemberRecord[]): Buffer {
+  const keys = Buffer.allocUnsafe(records.length * KEY_BYTES);
+  for (const [index, record] of records.entries()) writeKey(keys, index * KEY_BYTES, record.key);
+  return keys;
+}
+
 /** On the list, known by all the same, nothing special about them, and nobody came as the same person before. */
-function findMatch(listed: ListedPeople, record: MemberRecord): number {
-  const number = listed.findKey(record.key);
-  if (number < 0 || listed.isSeen(number) || listed.marksOf(number) !== 0) return -1;
-  return listed.fingerprintOf(number) === record.fingerprint ? number : -1;
+function isMatch(listed: ListedPeople, number: number, record: MemberRecord): boolean {
+  if (number < 0 || record.reason !== undefined || listed.isSeen(number)) return false;
+  return listed.marksOf(number) === 0 && listed.fingerprintOf(number) === record.fingerprint;
 }
 
 function toRecord(member: SourceMember, order: number, rules: IdentityRules): MemberRecord {

@@ -16,8 +16,8 @@ import { hashKey } from './hash.ts';
 import { identityKey } from './identity.ts';
 import { partitionOf } from './key-range.ts';
 import { loadListedPeople, type Place } from './listed-people.ts';
-import { KEY_BYTES } from './member-record.ts';
-import { decodePeople, encodePeople, type Person } from './people-block.ts';
+import { KEY_BYTES, type Person } from './member-record.ts';
+import { decodePeople, encodePeople } from './people-block.ts';
 import type { RunExecution } from './run-execution.ts';
 import { createSpill, type Spill } from './spill.ts';
 

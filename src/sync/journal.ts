@@ -3,19 +3,26 @@ import { insertListBlock } from '../../db/queries/list-block.ts';
 import { insertBatch } from '../../db/queries/sync-batch.ts';
 import type { BatchKind } from '../../db/values.ts';
 import { changePlaces } from './change-places.ts';
-import { type BlockPerson, encodePeople } from './people-block.ts';
+import {
+  type BlockBuilder,
+  type BlockPerson,
+  createBlockBuilder,
+  decodePlace,
+  type RecordedPerson,
+} from './people-block.ts';
 
-/** Iterable takes bodies of up to 4,000,000 bytes; the rest is room for the names around the values. */
+/** Iterable takes bodies of up to 4,000,000 bytes; the rest is room for one more person and the names around the values. */
 const MAX_BATCH_BYTES = 3_000_000;
 
 type Role = BatchKind | 'HELD REMOVE' | 'HELD ADD' | 'LISTED';
+type People = Iterable<BlockPerson | RecordedPerson>;
 
 /** Cuts people into batches and writes them, each with the next number of the run. */
 export interface Journal {
   /** held: not to be sent before somebody has decided about the run's removals. */
-  add(kind: BatchKind, person: BlockPerson, options?: { held: boolean }): Promise<void>;
-  /** Somebody on the list who is known by something else now: there is nothing to be sent. */
-  restate(person: BlockPerson): Promise<void>;
+  add(kind: BatchKind, people: People, options?: { held: boolean }): Promise<void>;
+  /** People on the list who are known by something else now: there is nothing to be sent. */
+  restate(people: People): Promise<void>;
   /** Writes what is left. */
   end(): Promise<void>;
   /** Of the batch that is written next. */
@@ -29,44 +36,49 @@ export interface JournalOptions {
   now: Date;
 }
 
-/** Within a transaction. */
+/** Within a transaction. A batch is written while the next one is made. */
 export function createJournal(db: Db, options: JournalOptions, firstNumber: number): Journal {
-  const open = new Map<Role, { people: BlockPerson[]; bytes: number }>();
+  const open = new Map<Role, BlockBuilder>();
   let number = firstNumber;
+  let writing: Promise<void> = Promise.resolve();
 
   async function cut(role: Role) {
-    const people = open.get(role)?.people ?? [];
-    if (people.length === 0) return;
+    const block = open.get(role)?.build();
+    if (!block) return;
     open.delete(role);
-    const encoded = encodePeople(people);
+    await writing;
     if (role === 'LISTED') {
-      await changePlaces(
-        db,
-        people.map((person) => ({ place: person.place!, change: 'leave' })),
-      );
-      await insertListBlock(db, options.exportId, encoded, options.now);
+      const changes = Array.from({ length: block.size }, (_, index) => ({
+        place: decodePlace(block.places, index)!,
+        change: 'leave' as const,
+      }));
+      await changePlaces(db, changes);
+      await insertListBlock(db, options.exportId, block, options.now);
       return;
     }
     const kind = role.endsWith('ADD') ? 'ADD' : 'REMOVE';
     const state = role.startsWith('HELD') ? 'HELD' : 'PLANNED';
-    await insertBatch(db, options, { number: number++, kind, state, ...encoded });
+    writing = insertBatch(db, options, { number: number++, kind, state, ...block });
+    // Whoever waits for it is told.
+    writing.catch(() => undefined);
   }
 
-  async function put(role: Role, person: BlockPerson) {
-    const bytes = 3 * ((person.email?.length ?? 0) + (person.userId?.length ?? 0)) + 32;
-    if ((open.get(role)?.bytes ?? 0) + bytes > MAX_BATCH_BYTES) await cut(role);
-    const batch = open.get(role) ?? { people: [], bytes: 0 };
-    open.set(role, batch);
-    batch.people.push(person);
-    batch.bytes += bytes;
-    if (batch.people.length >= options.batchSize) await cut(role);
+  async function put(role: Role, people: People) {
+    for (const person of people) {
+      if ((open.get(role)?.bytes ?? 0) > MAX_BATCH_BYTES) await cut(role);
+      const block = open.get(role) ?? createBlockBuilder(options.batchSize);
+      open.set(role, block);
+      block.add(person);
+      if (block.size >= options.batchSize) await cut(role);
+    }
   }
 
   return {
-    add: (kind, person, { held } = { held: false }) => put(held ? `HELD ${kind}` : kind, person),
-    restate: (person) => put('LISTED', person),
+    add: (kind, people, { held } = { held: false }) => put(held ? `HELD ${kind}` : kind, people),
+    restate: (people) => put('LISTED', people),
     async end() {
       for (const role of ['REMOVE', 'ADD', 'HELD REMOVE', 'HELD ADD', 'LISTED'] as const) await cut(role);
+      await writing;
     },
     get nextNumber() {
       return number;

@@ -2,12 +2,17 @@ import { hasBit } from '../../db/bits.ts';
 import type { Db } from '../../db/connect.ts';
 import { countListed, type ListBlock, loadListBlocks } from '../../db/queries/list-block.ts';
 import { partitionOf } from './key-range.ts';
-import { KEY_BYTES } from './member-record.ts';
+import { copyBytes, FINGERPRINT_BYTES, KEY_BYTES } from './member-record.ts';
 
 const MAX_PARTS = 256;
 const BLOCKS_PER_QUERY = 50;
-const SEEN = 128;
+const SEEN = 256;
 const NOBODY = -1;
+/** Of one person, four bytes each: the key, the fingerprint, their ordinal, flags. All in one line of the processor's cache. */
+const WORDS = 8;
+const BYTES = 4 * WORDS;
+const ORDINAL_AT = 6;
+const FLAGS_AT = 7;
 
 /** Where somebody stands: the row of sync_batches, and the place in it. */
 export interface Place {
@@ -27,6 +32,8 @@ export interface ListedPeople {
   find(buffer: Buffer, at: number): number;
   /** The same for a key of 16 characters. */
   findKey(key: string): number;
+  /** The same for so many keys, one after the other in the buffer: the processor then looks several up at once. */
+  findKeys(buffer: Buffer, size: number): Int32Array;
   /** 16 characters, a byte each. */
   keyOf(number: number): string;
   fingerprintOf(number: number): number;
@@ -68,27 +75,15 @@ export async function loadListedPeople(
 
 function createTable(part: ListedPeople['part'], expected: number) {
   const blocks: { id: string; start: number }[] = [];
-  let capacity = Math.max(16, expected);
-  let keys = Buffer.from(new ArrayBuffer(capacity * KEY_BYTES));
-  let fingerprints = new Float64Array(capacity);
-  /** The person's place among all people of all blocks, those who are not on the list counted too. */
-  let ordinals = new Uint32Array(capacity);
-  let flags = new Uint8Array(capacity);
+  let bytes = Buffer.from(new ArrayBuffer(Math.max(16, expected) * BYTES));
   let count = 0;
+  /** The ordinal of somebody is their place among all people of all blocks, those who are not on the list counted too. */
   let rows = 0;
 
   function grow() {
-    capacity *= 2;
-    const grown = Buffer.from(new ArrayBuffer(capacity * KEY_BYTES));
-    keys.copy(grown);
-    keys = grown;
-    const copy = <T extends Float64Array | Uint32Array | Uint8Array>(from: T, to: T): T => {
-      to.set(from);
-      return to;
-    };
-    fingerprints = copy(fingerprints, new Float64Array(capacity));
-    ordinals = copy(ordinals, new Uint32Array(capacity));
-    flags = copy(flags, new Uint8Array(capacity));
+    const grown = Buffer.from(new ArrayBuffer(bytes.length * 2));
+    bytes.copy(grown);
+    bytes = grown;
   }
 
   return {
@@ -98,35 +93,36 @@ function createTable(part: ListedPeople['part'], expected: number) {
         if (!hasBit(block.live, index)) continue;
         const keyAt = index * KEY_BYTES;
         if (part.parts > 1 && partitionOf(block.keys[keyAt]!, part.parts) !== part.index) continue;
-        if (count === capacity) grow();
-        block.keys.copy(keys, count * KEY_BYTES, keyAt, keyAt + KEY_BYTES);
-        fingerprints[count] = block.fingerprints.readDoubleLE(index * 8);
-        ordinals[count] = rows + index;
-        flags[count] = block.marks?.[index] ?? 0;
+        const at = count * BYTES;
+        if (at === bytes.length) grow();
+        copyBytes(block.keys, keyAt, keyAt + KEY_BYTES, bytes, at);
+        const fingerprintAt = index * FINGERPRINT_BYTES;
+        const fingerprintEnd = fingerprintAt + FINGERPRINT_BYTES;
+        copyBytes(block.fingerprints, fingerprintAt, fingerprintEnd, bytes, at + KEY_BYTES);
+        bytes.writeUInt32LE(rows + index, at + 4 * ORDINAL_AT);
+        bytes.writeUInt32LE(block.marks?.[index] ?? 0, at + 4 * FLAGS_AT);
         count++;
       }
       rows += block.size;
     },
     build(): ListedPeople {
-      const words = new Int32Array(keys.buffer, keys.byteOffset, capacity * 4);
+      const words = new Int32Array(bytes.buffer);
+      const fingerprints = new Float64Array(bytes.buffer);
       let size = 16;
       while (size < count * 1.5) size *= 2;
       const mask = size - 1;
       const slots = new Int32Array(size).fill(NOBODY);
       for (let number = 0; number < count; number++) {
-        let slot = words[number * 4]! & mask;
+        let slot = words[number * WORDS]! & mask;
         while (slots[slot] !== NOBODY) slot = (slot + 1) & mask;
         slots[slot] = number;
       }
-      const scratch = Buffer.from(new ArrayBuffer(KEY_BYTES));
-      const wanted = new Int32Array(scratch.buffer, scratch.byteOffset, 4);
 
-      function findScratch(): number {
-        const [first, second, third, fourth] = wanted as unknown as [number, number, number, number];
+      function findWords(first: number, second: number, third: number, fourth: number): number {
         for (let slot = first & mask; ; slot = (slot + 1) & mask) {
           const number = slots[slot]!;
           if (number === NOBODY) return NOBODY;
-          const at = number * 4;
+          const at = number * WORDS;
           if (
             words[at] === first &&
             words[at + 1] === second &&
@@ -137,24 +133,30 @@ function createTable(part: ListedPeople['part'], expected: number) {
         }
       }
 
+      function find(buffer: Buffer, at: number): number {
+        const word = (place: number) => buffer.readInt32LE(at + 4 * place);
+        return findWords(word(0), word(1), word(2), word(3));
+      }
+
       return {
         part,
         count,
-        find(buffer, at) {
-          if (count === 0) return NOBODY;
-          buffer.copy(scratch, 0, at, at + KEY_BYTES);
-          return findScratch();
+        find,
+        findKey: (key) => findWords(wordOf(key, 0), wordOf(key, 4), wordOf(key, 8), wordOf(key, 12)),
+        findKeys(wanted, size) {
+          const found = new Int32Array(size);
+          // Once more than needed, so that the second round finds the slots in the processor's cache.
+          for (let index = 0; index < size; index++) {
+            found[index] = slots[wanted.readInt32LE(index * KEY_BYTES) & mask]!;
+          }
+          for (let index = 0; index < size; index++) found[index] = find(wanted, index * KEY_BYTES);
+          return found;
         },
-        findKey(key) {
-          if (count === 0) return NOBODY;
-          scratch.write(key, 0, KEY_BYTES, 'latin1');
-          return findScratch();
-        },
-        keyOf: (number) => keys.toString('latin1', number * KEY_BYTES, (number + 1) * KEY_BYTES),
-        fingerprintOf: (number) => fingerprints[number]!,
-        marksOf: (number) => flags[number]! & ~SEEN,
+        keyOf: (number) => bytes.toString('latin1', number * BYTES, number * BYTES + KEY_BYTES),
+        fingerprintOf: (number) => fingerprints[(number * BYTES + KEY_BYTES) / FINGERPRINT_BYTES]!,
+        marksOf: (number) => words[number * WORDS + FLAGS_AT]! & ~SEEN,
         placeOf(number) {
-          const ordinal = ordinals[number]!;
+          const ordinal = words[number * WORDS + ORDINAL_AT]!;
           let low = 0;
           let high = blocks.length - 1;
           while (low < high) {
@@ -165,13 +167,23 @@ function createTable(part: ListedPeople['part'], expected: number) {
           return { blockId: blocks[low]!.id, index: ordinal - blocks[low]!.start };
         },
         see(number) {
-          flags[number]! |= SEEN;
+          words[number * WORDS + FLAGS_AT]! |= SEEN;
         },
         unsee(number) {
-          flags[number]! &= ~SEEN;
+          words[number * WORDS + FLAGS_AT]! &= ~SEEN;
         },
-        isSeen: (number) => (flags[number]! & SEEN) !== 0,
+        isSeen: (number) => (words[number * WORDS + FLAGS_AT]! & SEEN) !== 0,
       };
     },
   };
+}
+
+/** Four characters, a byte each, as the number that they are in memory. */
+function wordOf(key: string, at: number): number {
+  return (
+    key.charCodeAt(at) |
+    (key.charCodeAt(at + 1) << 8) |
+    (key.charCodeAt(at + 2) << 16) |
+    (key.charCodeAt(at + 3) << 24)
+  );
 }

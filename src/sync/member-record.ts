@@ -1,5 +1,12 @@
 import type { RejectionReason } from '../../db/values.ts';
 
+/** What is known of one person. */
+export interface Person {
+  distinctId: string | null;
+  email: string | null;
+  userId: string | null;
+}
+
 /** One member as the plan needs them, and how they are laid out in a spill. */
 export interface MemberRecord {
   /** Hash of the Iterable identity, or of the distinct_id for somebody who has none. */
@@ -26,81 +33,107 @@ const LOCAL_REASONS: readonly (RejectionReason | undefined)[] = [
 ];
 /** 128 bits; in a string, a character is a byte. */
 export const KEY_BYTES = 16;
-const ABSENT = 0xffffffff;
-/** length, reason, three numbers, key, three lengths. */
-const KEY_AT = 4 + 1 + 24;
-const LENGTHS_AT = KEY_AT + KEY_BYTES;
-const HEADER_BYTES = LENGTHS_AT + 12;
+export const FINGERPRINT_BYTES = 8;
+/** length, reason, distinctIdFingerprint, order; then key and fingerprint, and the row. */
+const KEY_AT = 4 + 1 + 8 + 8;
+const FINGERPRINT_AT = KEY_AT + KEY_BYTES;
+const ROW_AT = FINGERPRINT_AT + FINGERPRINT_BYTES;
 
 /** The most bytes that writeRecord may need. */
 export function maxRecordBytes(record: MemberRecord): number {
-  const characters = record.distinctId.length + (record.email?.length ?? 0) + (record.userId?.length ?? 0);
-  return HEADER_BYTES + characters * 3;
+  return ROW_AT + maxRowBytes(record.distinctId, record.email, record.userId);
 }
 
 /** Writes one record and returns its length in bytes. */
 export function writeRecord(buffer: Buffer, start: number, record: MemberRecord): number {
   buffer[start + 4] = LOCAL_REASONS.indexOf(record.reason);
   buffer.writeDoubleLE(record.distinctIdFingerprint, start + 5);
-  buffer.writeDoubleLE(record.fingerprint, start + 13);
-  buffer.writeDoubleLE(record.order, start + 21);
-  buffer.write(record.key, start + KEY_AT, KEY_BYTES, 'latin1');
-  let end = start + HEADER_BYTES;
-  const lengths = start + LENGTHS_AT;
-  end = writeText(buffer, lengths, end, record.distinctId);
-  end = writeText(buffer, lengths + 4, end, record.email);
-  end = writeText(buffer, lengths + 8, end, record.userId);
+  buffer.writeDoubleLE(record.order, start + 13);
+  writeKey(buffer, start + KEY_AT, record.key);
+  buffer.writeDoubleLE(record.fingerprint, start + FINGERPRINT_AT);
+  const end = writeRow(buffer, start + ROW_AT, record.distinctId, record.email, record.userId);
   buffer.writeUInt32LE(end - start, start);
   return end - start;
 }
 
-function writeText(buffer: Buffer, lengthAt: number, start: number, text: string | undefined): number {
-  if (text === undefined) {
-    buffer.writeUInt32LE(ABSENT, lengthAt);
-    return start;
-  }
-  let end = start;
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
-    if (unit > 127) {
-      end = start + buffer.write(text, start, 'utf8');
-      break;
-    }
-    buffer[end++] = unit;
-  }
-  buffer.writeUInt32LE(end - start, lengthAt);
-  return end;
-}
-
 /** Reads records where they lie: what is not asked for is not decoded. Offsets come from offsetsOf. */
 export const readRecord = {
-  key: (buffer: Buffer, at: number): string => buffer.toString('latin1', at + KEY_AT, at + LENGTHS_AT),
   /** Where the bytes of the key begin. */
   keyAt: (at: number): number => at + KEY_AT,
+  key: (buffer: Buffer, at: number): string => buffer.toString('latin1', at + KEY_AT, at + FINGERPRINT_AT),
   reason: (buffer: Buffer, at: number): RejectionReason | undefined => LOCAL_REASONS[buffer[at + 4]!],
   distinctIdFingerprint: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 5),
-  fingerprint: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 13),
-  order: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 21),
-  distinctId: (buffer: Buffer, at: number): string => readText(buffer, at, 0)!,
-  email: (buffer: Buffer, at: number): string | undefined => readText(buffer, at, 1),
-  userId: (buffer: Buffer, at: number): string | undefined => readText(buffer, at, 2),
+  order: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 13),
+  /** Where the bytes of the fingerprint begin. */
+  fingerprintAt: (at: number): number => at + FINGERPRINT_AT,
+  /** Where the row of the person begins and ends, as writeRow has written it. */
+  rowAt: (at: number): number => at + ROW_AT,
+  rowEnd: (buffer: Buffer, at: number): number => at + buffer.readUInt32LE(at),
+  person(buffer: Buffer, at: number): Person & { distinctId: string } {
+    const row = buffer.toString('utf8', at + ROW_AT, readRecord.rowEnd(buffer, at));
+    const [distinctId, email, userId] = JSON.parse(row) as [string, string | null, string | null];
+    return { distinctId, email, userId };
+  },
 };
-
-function readText(buffer: Buffer, at: number, field: 0 | 1 | 2): string | undefined {
-  const lengths = at + LENGTHS_AT;
-  const length = buffer.readUInt32LE(lengths + 4 * field);
-  if (length === ABSENT) return undefined;
-  let start = at + HEADER_BYTES;
-  for (let before = 0; before < field; before++) {
-    const skipped = buffer.readUInt32LE(lengths + 4 * before);
-    if (skipped !== ABSENT) start += skipped;
-  }
-  return buffer.toString('utf8', start, start + length);
-}
 
 /** Where each record of a partition begins. */
 export function offsetsOf(buffer: Buffer): number[] {
   const offsets: number[] = [];
   for (let at = 0; at < buffer.length; at += buffer.readUInt32LE(at)) offsets.push(at);
   return offsets;
+}
+
+/** For the few bytes of one person Buffer's own copy takes longer. */
+export function copyBytes(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
+  for (let index = start; index < end; index++) to[at + index - start] = from[index]!;
+}
+
+/** So does its write. */
+export function writeKey(buffer: Buffer, at: number, key: string): void {
+  for (let index = 0; index < KEY_BYTES; index++) buffer[at + index] = key.charCodeAt(index);
+}
+
+type Text = string | null | undefined;
+
+/** The most bytes that writeRow may need: JSON may take six for one UTF-16 unit. */
+export function maxRowBytes(distinctId: Text, email: Text, userId: Text): number {
+  return 32 + 6 * ((distinctId?.length ?? 0) + (email?.length ?? 0) + (userId?.length ?? 0));
+}
+
+const OPENING = 0x5b;
+const CLOSING = 0x5d;
+const COMMA = 0x2c;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const NULL = Buffer.from('null');
+const NOT_PLAIN = -1;
+
+/** Writes [distinctId, email, userId] as JSON, which is how blocks keep people, and returns where it ends. */
+export function writeRow(buffer: Buffer, start: number, distinctId: Text, email: Text, userId: Text): number {
+  let end = writePlain(buffer, start, OPENING, distinctId);
+  end = writePlain(buffer, end, COMMA, email);
+  end = writePlain(buffer, end, COMMA, userId);
+  if (end !== NOT_PLAIN) {
+    buffer[end] = CLOSING;
+    return end + 1;
+  }
+  // PostgreSQL's json takes no half of a surrogate pair.
+  const row = [distinctId, email, userId].map((text) => text?.toWellFormed() ?? null);
+  return start + buffer.write(JSON.stringify(row), start, 'utf8');
+}
+
+/** Text that is spelt alike in JSON, after one byte of punctuation. Returns where it ends, NOT_PLAIN if it is not such. */
+function writePlain(buffer: Buffer, start: number, before: number, text: Text): number {
+  if (start === NOT_PLAIN) return NOT_PLAIN;
+  let end = start;
+  buffer[end++] = before;
+  if (text === undefined || text === null) return end + NULL.copy(buffer, end);
+  buffer[end++] = QUOTE;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit < 0x20 || unit > 0x7e || unit === QUOTE || unit === BACKSLASH) return NOT_PLAIN;
+    buffer[end++] = unit;
+  }
+  buffer[end++] = QUOTE;
+  return end;
 }

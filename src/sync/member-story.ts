@@ -11,7 +11,8 @@ import { DRIFT_DETAIL } from '../../db/queries/run-member.ts';
 import type { ProjectScope } from '../../db/queries/scope.ts';
 import { NOTES } from '../../db/queries/sync-batch.ts';
 import type { MemberOutcome, RejectionReason } from '../../db/values.ts';
-import { decodePeople, type Person } from './people-block.ts';
+import type { Person } from './member-record.ts';
+import { decodePeople } from './people-block.ts';
 import { decodeEntries, hashOf, hashValue, partOf, placeOf } from './people-segment.ts';
 
 /** One thing that a run did with a person. */

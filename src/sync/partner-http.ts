@@ -1,5 +1,12 @@
+import { Agent, type Dispatcher, interceptors, request as send } from 'undici';
+
 /** Answers larger than this are not read to their end. */
-const MAX_TEXT_BYTES = 64 * 1024 * 1024;
+const MAX_BODY_BYTES = 64 * 1024 * 1024;
+
+/** Connections are kept open between requests. Time-outs are each request's own. */
+const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 }).compose(interceptors.decompress());
+
+type Headers = Dispatcher.ResponseData['headers'];
 
 export interface PartnerRequest {
   url: string;
@@ -13,39 +20,46 @@ export interface PartnerRequest {
 
 export interface PartnerResponse {
   status: number;
+  /** By their names in lower case. */
   headers: Headers;
-  text: string;
+  body: Buffer;
 }
 
-/** One HTTP exchange. Throws whatever fetch throws; a time-out is a DOMException named TimeoutError. */
+/**
+ * One HTTP exchange. Redirections are not followed. Throws whatever undici throws; a time-out is a DOMException named
+ * TimeoutError.
+ */
 export async function exchange(request: PartnerRequest): Promise<PartnerResponse> {
   const response = await openExchange(request);
-  return { status: response.status, headers: response.headers, text: await readText(response) };
+  return { status: response.statusCode, headers: response.headers, body: await readBody(response.body) };
 }
 
-/** The same with the body unread; the time-out goes on while it is read. */
-export function openExchange(request: PartnerRequest): Promise<Response> {
+/** The same with the body unread, to be read or destroyed; the time-out goes on meanwhile. */
+export function openExchange(request: PartnerRequest): Promise<Dispatcher.ResponseData> {
   const timeout = AbortSignal.timeout(request.timeoutMs);
-  return fetch(request.url, {
+  return send(request.url, {
+    dispatcher,
     method: request.method,
-    headers: { 'user-agent': 'cohort-sync', ...request.headers },
-    ...(request.body === undefined ? {} : { body: request.body }),
+    headers: { 'user-agent': 'cohort-sync', 'accept-encoding': 'gzip, deflate', ...request.headers },
+    body: request.body ?? null,
     signal: request.signal ? AbortSignal.any([timeout, request.signal]) : timeout,
-    redirect: 'manual',
   });
 }
 
-async function readText(response: Response): Promise<string> {
-  if (!response.body) return '';
-  const decoder = new TextDecoder();
-  let text = '';
+export async function readBody(body: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of response.body) {
-    bytes += chunk.byteLength;
-    if (bytes > MAX_TEXT_BYTES) throw new Error(`The answer is larger than ${MAX_TEXT_BYTES} bytes.`);
-    text += decoder.decode(chunk, { stream: true });
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > MAX_BODY_BYTES) throw new Error(`The answer is larger than ${MAX_BODY_BYTES} bytes.`);
+    chunks.push(chunk);
   }
-  return text + decoder.decode();
+  return Buffer.concat(chunks, bytes);
+}
+
+/** As UTF-8, without a byte order mark. */
+export function decodeText(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }
 
 /** A partner's own words, without what could name a person or a key, and short. */
@@ -62,8 +76,8 @@ export function quote(text: string): string {
 
 /** Retry-After, in seconds or as a date. */
 export function retryAfterMs(headers: Headers): number | undefined {
-  const value = headers.get('retry-after');
-  if (value === null) return undefined;
+  const value = headers['retry-after'];
+  if (typeof value !== 'string') return undefined;
   const seconds = Number(value);
   if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
   const at = Date.parse(value);

@@ -1,15 +1,19 @@
 import type { NewBatch } from '../../db/queries/sync-batch.ts';
 import type { Place } from './listed-people.ts';
-import { KEY_BYTES } from './member-record.ts';
+import {
+  copyBytes,
+  FINGERPRINT_BYTES,
+  KEY_BYTES,
+  maxRowBytes,
+  type Person,
+  readRecord,
+  writeKey,
+  writeRow,
+} from './member-record.ts';
 
 const PLACE_BYTES = 12;
-
-/** What is known of one person. */
-export interface Person {
-  distinctId: string | null;
-  email: string | null;
-  userId: string | null;
-}
+/** Of the people of a usual block. */
+const TEXT_BYTES = 96 * 1024;
 
 /** One person as a block keeps them. */
 export interface BlockPerson extends Person {
@@ -22,31 +26,105 @@ export interface BlockPerson extends Person {
   place: Place | undefined;
 }
 
+/** The same of a member whose record lies in a buffer: it is copied as it is. */
+export interface RecordedPerson extends Pick<BlockPerson, 'note' | 'place'> {
+  buffer: Buffer;
+  at: number;
+}
+
 export type EncodedPeople = Omit<NewBatch, 'number' | 'kind'>;
 
-/** People as sync_batches keeps them. Read by decodePeople and decodePlaces, and by loadListedPeople. */
-export function encodePeople(people: readonly BlockPerson[]): EncodedPeople {
-  const size = people.length;
-  const keys = Buffer.allocUnsafe(size * KEY_BYTES);
-  const fingerprints = Buffer.allocUnsafe(size * 8);
-  let notes: Buffer | null = null;
-  let places: Buffer | null = null;
-  for (let index = 0; index < size; index++) {
-    const person = people[index]!;
-    keys.write(person.key, index * KEY_BYTES, KEY_BYTES, 'latin1');
-    fingerprints.writeDoubleLE(person.fingerprint, index * 8);
-    if (person.note !== 0) {
-      notes ??= Buffer.alloc(size);
-      notes[index] = person.note;
-    }
-    if (person.place) {
-      places ??= Buffer.alloc(size * PLACE_BYTES);
-      places.writeDoubleLE(Number(person.place.blockId), index * PLACE_BYTES);
-      places.writeUInt32LE(person.place.index, index * PLACE_BYTES + 8);
-    }
+/** People as sync_batches keeps them. Read by decodePeople and decodePlace, and by loadListedPeople. */
+export interface BlockBuilder {
+  readonly size: number;
+  /** Of the text of the people. */
+  readonly bytes: number;
+  add(person: BlockPerson | RecordedPerson): void;
+  /** All who have been added, somebody at least. Nobody may be added afterwards. */
+  build(): EncodedPeople;
+}
+
+/** capacity: the most people that may be added. */
+export function createBlockBuilder(capacity: number): BlockBuilder {
+  const keys = Buffer.allocUnsafe(capacity * KEY_BYTES);
+  const fingerprints = Buffer.allocUnsafe(capacity * FINGERPRINT_BYTES);
+  const notes = Buffer.alloc(capacity);
+  const places = Buffer.alloc(capacity * PLACE_BYTES);
+  let hasNotes = false;
+  let hasPlaces = false;
+  /** JSON: an opening bracket, and each person with a comma after them. */
+  let text = Buffer.allocUnsafe(TEXT_BYTES);
+  text[0] = 0x5b;
+  let end = 1;
+  let size = 0;
+
+  /** For a row of at most so many bytes and its comma. */
+  function reserve(bytes: number) {
+    if (end + bytes + 1 <= text.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(text.length * 2, end + bytes + 1));
+    text.copy(grown, 0, 0, end);
+    text = grown;
   }
-  const rows = people.map(({ distinctId, email, userId }) => [distinctId, email, userId]);
-  return { size, keys, fingerprints, people: JSON.stringify(rows), notes, places };
+
+  function addRecord({ buffer, at }: RecordedPerson) {
+    const keyAt = readRecord.keyAt(at);
+    copyBytes(buffer, keyAt, keyAt + KEY_BYTES, keys, size * KEY_BYTES);
+    const fingerprintAt = readRecord.fingerprintAt(at);
+    const fingerprintEnd = fingerprintAt + FINGERPRINT_BYTES;
+    copyBytes(buffer, fingerprintAt, fingerprintEnd, fingerprints, size * FINGERPRINT_BYTES);
+    const rowAt = readRecord.rowAt(at);
+    const rowEnd = readRecord.rowEnd(buffer, at);
+    reserve(rowEnd - rowAt);
+    copyBytes(buffer, rowAt, rowEnd, text, end);
+    end += rowEnd - rowAt;
+  }
+
+  function addPerson({ distinctId, email, userId, key, fingerprint }: BlockPerson) {
+    writeKey(keys, size * KEY_BYTES, key);
+    fingerprints.writeDoubleLE(fingerprint, size * FINGERPRINT_BYTES);
+    reserve(maxRowBytes(distinctId, email, userId));
+    end = writeRow(text, end, distinctId, email, userId);
+  }
+
+  return {
+    get size() {
+      return size;
+    },
+    get bytes() {
+      return end;
+    },
+    add(person) {
+      if ('at' in person) addRecord(person);
+      else addPerson(person);
+      text[end++] = 0x2c;
+      notes[size] = person.note;
+      hasNotes ||= person.note !== 0;
+      if (person.place) {
+        places.writeDoubleLE(Number(person.place.blockId), size * PLACE_BYTES);
+        places.writeUInt32LE(person.place.index, size * PLACE_BYTES + 8);
+        hasPlaces = true;
+      }
+      size++;
+    },
+    build() {
+      text[end - 1] = 0x5d;
+      return {
+        size,
+        keys: keys.subarray(0, size * KEY_BYTES),
+        fingerprints: fingerprints.subarray(0, size * FINGERPRINT_BYTES),
+        people: text.toString('utf8', 0, end),
+        notes: hasNotes ? notes.subarray(0, size) : null,
+        places: hasPlaces ? places.subarray(0, size * PLACE_BYTES) : null,
+      };
+    },
+  };
+}
+
+/** All of them in one block. */
+export function encodePeople(people: readonly (BlockPerson | RecordedPerson)[]): EncodedPeople {
+  const builder = createBlockBuilder(people.length);
+  for (const person of people) builder.add(person);
+  return builder.build();
 }
 
 export function decodePeople(text: string): Person[] {

@@ -3,8 +3,8 @@ import { NOTES } from '../../db/queries/sync-batch.ts';
 import type { IterableProjectType, RejectionReason } from '../../db/values.ts';
 import { compareByCodePoint, fingerprint, toHex } from './hash.ts';
 import type { ListedPeople, Place } from './listed-people.ts';
-import { readRecord } from './member-record.ts';
-import type { BlockPerson, Person } from './people-block.ts';
+import { type Person, readRecord } from './member-record.ts';
+import type { RecordedPerson } from './people-block.ts';
 import { compareKeys, sortByKey } from './sort-by-key.ts';
 
 export interface OpenRejection {
@@ -27,9 +27,9 @@ export interface PlannedRejection extends Person {
 
 export interface PartitionPlan {
   /** In ascending order of their keys. */
-  additions: BlockPerson[];
+  additions: RecordedPerson[];
   /** On the list as they should be, but known by something else: nothing is to be sent. */
-  restated: BlockPerson[];
+  restated: RecordedPerson[];
   /** Places of people who turned out not to be on the list, and are not to be put there. */
   vacated: Place[];
   /** Places of people who were kept on the list, and qualify once more. */
@@ -82,80 +82,76 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     newRejections: [],
     closedRejections: [],
   };
-  const personAt = (at: number) => ({
-    distinctId: readRecord.distinctId(buffer, at),
-    email: readRecord.email(buffer, at) ?? null,
-    userId: readRecord.userId(buffer, at) ?? null,
-  });
+  const personAt = (at: number) => readRecord.person(buffer, at);
+  const hexKeyAt = (at: number) => toHex(readRecord.key(buffer, at));
 
   function reject(key: string, person: Person, reason: RejectionReason) {
     const distinctId = person.distinctId ?? '';
-    const rejected = { ...person, key: toHex(key), distinctId };
+    const rejected = { ...person, key, distinctId };
     const mark = rejectionFingerprint(rejected);
     if (rejections.take(rejected.key, distinctId, reason, mark)) plan.stillRejected.push(reason);
     else plan.newRejections.push({ ...rejected, reason, fingerprint: mark });
   }
 
   function qualify(at: number, number: number) {
-    const key = readRecord.key(buffer, at);
-    const person = personAt(at);
     const marks = number < 0 ? 0 : listed.marksOf(number);
     const place = number < 0 ? undefined : listed.placeOf(number);
-    const described = { ...person, key, fingerprint: readRecord.fingerprint(buffer, at), place };
     if (number >= 0) listed.see(number);
     if (place && (marks & MARKS.kept) !== 0) plan.requalified.push(place);
     if (number >= 0 && (marks & (MARKS.uncertain | MARKS.missing)) === 0) {
-      const before = input.personOf(number);
-      const isWritten = projectType === 'EMAIL' && person.userId !== null && person.userId !== before.userId;
-      if (isWritten) plan.additions.push({ ...described, note: NOTES.resent });
+      if (isWritten(at, number)) plan.additions.push({ buffer, at, note: NOTES.resent, place });
       else {
-        plan.restated.push({ ...described, note: 0 });
+        plan.restated.push({ buffer, at, note: 0, place });
         plan.unchanged++;
       }
       return;
     }
     const isUncertain = (marks & MARKS.uncertain) !== 0;
-    const refused = rejections.refusalOf(toHex(key));
-    if (refused && !isUncertain && isStillRefused(refused, person, input.now)) {
+    const refused = rejections.hasRefusals ? rejections.refusalOf(hexKeyAt(at)) : undefined;
+    if (refused && !isUncertain && isStillRefused(refused, personAt(at), input.now)) {
       rejections.keep(refused);
       plan.stillRejected.push(refused.reason);
       if (place) plan.vacated.push(place);
       return;
     }
     // A refusal that is tried again stays open until Iterable has answered.
-    if (refused && refused.fingerprint === rejectionFingerprint(person)) rejections.keep(refused);
+    if (refused && refused.fingerprint === rejectionFingerprint(personAt(at))) rejections.keep(refused);
     const note = (marks & MARKS.missing) !== 0 ? NOTES.drift : 0;
-    plan.additions.push({ ...described, note });
+    plan.additions.push({ buffer, at, note, place });
+  }
+
+  /** A userId that has changed is written to the profile. */
+  function isWritten(at: number, number: number): boolean {
+    if (projectType !== 'EMAIL') return false;
+    const { userId } = personAt(at);
+    return userId !== null && userId !== input.personOf(number).userId;
   }
 
   const offsets = sortByKey(buffer, input.offsets);
   for (let index = 0; index < offsets.length; ) {
     let at = offsets[index++]!;
-    const key = readRecord.key(buffer, at);
     const reason = readRecord.reason(buffer, at);
     if (reason !== undefined) {
-      reject(key, personAt(at), reason);
+      reject(hexKeyAt(at), personAt(at), reason);
       continue;
     }
-    const keyAt = readRecord.keyAt(at);
     while (index < offsets.length) {
       const other = offsets[index]!;
-      if (compareKeys(buffer, keyAt, buffer, readRecord.keyAt(other)) !== 0) break;
+      if (compareKeys(buffer, readRecord.keyAt(at), buffer, readRecord.keyAt(other)) !== 0) break;
       index++;
-      const isFirst =
-        compareByCodePoint(readRecord.distinctId(buffer, other), readRecord.distinctId(buffer, at)) < 0;
-      reject(key, personAt(isFirst ? at : other), 'DUPLICATE_IDENTITY');
+      const isFirst = compareByCodePoint(personAt(other).distinctId, personAt(at).distinctId) < 0;
+      reject(hexKeyAt(at), personAt(isFirst ? at : other), 'DUPLICATE_IDENTITY');
       if (isFirst) at = other;
     }
-    const number = listed.find(buffer, keyAt);
+    const number = listed.find(buffer, readRecord.keyAt(at));
     if (number < 0 || !listed.isSeen(number)) {
       qualify(at, number);
       continue;
     }
     // Somebody with the same identity matched the list, and was counted.
     const matched = input.personOf(number);
-    const isFirst = compareByCodePoint(readRecord.distinctId(buffer, at), matched.distinctId ?? '') < 0;
-    reject(key, isFirst ? matched : personAt(at), 'DUPLICATE_IDENTITY');
+    const isFirst = compareByCodePoint(personAt(at).distinctId, matched.distinctId ?? '') < 0;
+    reject(hexKeyAt(at), isFirst ? matched : personAt(at), 'DUPLICATE_IDENTITY');
     if (isFirst) {
       plan.unchanged--;
       qualify(at, number);
@@ -190,6 +186,7 @@ function indexRejections(open: OpenRejection[]) {
       if (!rejection || rejection.reason !== reason || rejection.fingerprint !== mark) return false;
       return left.delete(rejection);
     },
+    hasRefusals: refusals.size > 0,
     refusalOf: (key: string) => refusals.get(key),
     keep: (rejection: OpenRejection) => void left.delete(rejection),
     rest: () => [...left].map((rejection) => rejection.id),

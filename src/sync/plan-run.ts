@@ -164,12 +164,8 @@ async function planRange(db: Db, input: PlanInput, range: RangePlan): Promise<vo
   const plan = planPartition({ projectType, buffer, offsets, listed, personOf, rejections, now });
   await insertRejections(db, { exportId, runId, at: now }, plan.newRejections);
   await closeRejections(db, runId, plan.closedRejections);
-  for (const person of plan.additions) {
-    await journal.add('ADD', person);
-    // Counted with those who are sent.
-    if (person.place && range.isAddedBefore?.(person.place)) counts.addedBefore--;
-  }
-  for (const person of plan.restated) await journal.restate(person);
+  await journal.add('ADD', plan.additions);
+  await journal.restate(plan.restated);
   await changePlaces(
     db,
     plan.vacated.map((place) => ({ place, change: 'leave' })),
@@ -184,6 +180,8 @@ async function planRange(db: Db, input: PlanInput, range: RangePlan): Promise<vo
     counts.rejectedByReason.set(reason, (counts.rejectedByReason.get(reason) ?? 0) + 1);
   }
   counts.toSend += plan.additions.length;
+  // They are counted with those who are sent.
+  counts.addedBefore -= plan.additions.filter(({ place }) => place && range.isAddedBefore?.(place)).length;
   counts.toResend += plan.additions.filter(({ note }) => note === NOTES.resent).length;
 }
 
@@ -209,13 +207,14 @@ async function planLeavers(
   let numbers: number[] = [];
   async function remove() {
     const known = await readPeople(db, listed, numbers);
-    for (const number of numbers) {
+    const leavers = numbers.map((number) => {
       const person = known.get(number)!;
       // Only people whom no run of ours has put there have no distinct_id.
       const note = person.distinctId === null ? NOTES.drift : 0;
       const place = listed.placeOf(number);
-      await journal.add('REMOVE', { ...person, key: listed.keyOf(number), fingerprint: 0, note, place });
-    }
+      return { ...person, key: listed.keyOf(number), fingerprint: 0, note, place };
+    });
+    await journal.add('REMOVE', leavers);
     counts.toRemove += numbers.length;
     numbers = [];
   }
@@ -257,10 +256,12 @@ async function planKeptJoiners(
   journal: Journal,
   counts: PlannedCounts,
 ): Promise<void> {
-  for (const { blockId, index, key, ...person } of await listKeptJoiners(db, exportId, runId)) {
+  const joiners = await listKeptJoiners(db, exportId, runId);
+  const leavers = joiners.map(({ blockId, index, key, ...person }) => {
     const place = { blockId, index };
-    await journal.add('REMOVE', { ...person, key: key.toString('latin1'), fingerprint: 0, note: 0, place });
-    counts.toRemove++;
-  }
+    return { ...person, key: key.toString('latin1'), fingerprint: 0, note: 0, place };
+  });
+  await journal.add('REMOVE', leavers);
+  counts.toRemove += leavers.length;
   await journal.end();
 }

@@ -1,7 +1,8 @@
 import type { Db } from '../../db/connect.ts';
 import { loadPeople } from '../../db/queries/list-block.ts';
 import type { ListedPeople } from './listed-people.ts';
-import { decodePeople, type Person } from './people-block.ts';
+import type { Person } from './member-record.ts';
+import { decodePeople } from './people-block.ts';
 
 /** Rows that are read in one statement, some 100 kB each. */
 const BLOCKS_PER_QUERY = 16;

@@ -87,9 +87,10 @@ async function sortBatches(
     range.from = batch.number + 1;
     const isSorted = (index: number) => ((batch.notes?.[index] ?? 0) & NOTES.sorted) !== 0;
     if (batch.notes?.some((_, index) => isSorted(index))) {
-      for (const [index, person] of listPeople(batch).entries()) {
-        const fate = isSorted(index) ? fates.sorted : fates.others;
-        if (fate !== 'drop') await journal.add(kind, person, { held: fate === 'hold' });
+      const people = listPeople(batch);
+      for (const fate of ['send', 'hold'] as const) {
+        const chosen = people.filter((_, index) => (isSorted(index) ? fates.sorted : fates.others) === fate);
+        await journal.add(kind, chosen, { held: fate === 'hold' });
       }
       await deleteBatch(db, batch.id);
     } else if (fates.others === 'hold') await holdBatch(db, batch.id);

@@ -47,7 +47,7 @@ export async function findRepeats(
     const buffer = await records.read(partition);
     for (const at of offsetsOf(buffer)) {
       if (!candidates.has(readRecord.distinctIdFingerprint(buffer, at))) continue;
-      add(readRecord.distinctId(buffer, at), {
+      add(readRecord.person(buffer, at).distinctId, {
         order: readRecord.order(buffer, at),
         number: -1,
         hasIdentity: readRecord.reason(buffer, at) === undefined,

@@ -33,7 +33,7 @@ export interface Spill {
   /** True when flush() should be awaited before more is added. */
   isFull(): boolean;
   flush(): Promise<void>;
-  /** Everything of one partition, in the order in which it came. */
+  /** Everything of one partition, in the order in which it came. It stays as it is until the next read. */
   read(partition: number): Promise<Buffer>;
   close(): Promise<void>;
 }
@@ -50,6 +50,9 @@ export function createSpill(partitions: number): Spill {
   let opening: Promise<FileHandle> | undefined;
   let fileEnd = 0;
   let buffered = 0;
+  /** Used again and again, because new memory is expensive. */
+  let spare = Buffer.alloc(0);
+  let reading = Buffer.alloc(0);
 
   function reserve(partition: number, bytes: number) {
     const part = parts[partition]!;
@@ -72,10 +75,14 @@ export function createSpill(partitions: number): Spill {
     opening ??= openNamelessFile();
     const file = await opening;
     const pending = parts.filter((part) => part.used > 0);
-    const all = Buffer.concat(pending.map((part) => part.buffer.subarray(0, part.used)));
     const start = fileEnd;
+    const size = pending.reduce((sum, part) => sum + part.used, 0);
+    const all = spare.length < size ? Buffer.allocUnsafe(size) : spare;
+    // Others may flush meanwhile.
+    spare = Buffer.alloc(0);
     let offset = start;
     for (const part of pending) {
+      part.buffer.copy(all, offset - start, 0, part.used);
       part.written.push({ offset, length: part.used });
       offset += part.used;
       part.used = 0;
@@ -83,14 +90,16 @@ export function createSpill(partitions: number): Spill {
     }
     fileEnd = offset;
     buffered = 0;
-    for (let done = 0; done < all.length; ) {
-      done += (await file.write(all, done, all.length - done, start + done)).bytesWritten;
+    for (let done = 0; done < size; ) {
+      done += (await file.write(all, done, size - done, start + done)).bytesWritten;
     }
+    spare = all;
   }
 
   async function read(partition: number) {
     const part = parts[partition]!;
-    const all = Buffer.allocUnsafe(part.bytes);
+    if (reading.length < part.bytes) reading = Buffer.allocUnsafe(part.bytes);
+    const all = reading.subarray(0, part.bytes);
     const file = await opening;
     let at = 0;
     for (const chunk of part.written) {
@@ -117,6 +126,8 @@ export function createSpill(partitions: number): Spill {
       opening = undefined;
       await file?.close();
       for (const part of parts) part.buffer = Buffer.alloc(0);
+      spare = Buffer.alloc(0);
+      reading = Buffer.alloc(0);
     },
   };
 }

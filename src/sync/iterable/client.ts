@@ -1,11 +1,13 @@
 import type { z } from 'zod';
 import type { Subscriber } from '../identity.ts';
 import {
+  decodeText,
   exchange,
   failureText,
   openExchange,
   type PartnerResponse,
   quote,
+  readBody,
   retryAfterMs,
 } from '../partner-http.ts';
 import {
@@ -89,7 +91,7 @@ export function createIterableClient(connection: {
       signal?.throwIfAborted();
       throw new UnavailableError(`Iterable: ${failureText(error)}.`, { cause: error });
     });
-    if (response.status < 200 || response.status > 299) throw toError(response);
+    if (!isSuccess(response.status)) throw toError(response);
     return response;
   }
 
@@ -139,11 +141,10 @@ export function createIterableClient(connection: {
           timeoutMs: LIST_READ_TIMEOUT_MS,
           signal,
         });
-        if (!response.ok) {
-          throw toError({ status: response.status, headers: response.headers, text: await response.text() });
-        }
+        const { statusCode: status, headers: answered, body } = response;
+        if (!isSuccess(status)) throw toError({ status, headers: answered, body: await readBody(body) });
         let isFirst = true;
-        for await (const lines of readLines(response)) {
+        for await (const lines of readLines(body)) {
           // Lines of a proxy's page must never be taken for people. The content type tells nothing.
           if (isFirst && NOT_A_LIST.test(lines[0]!)) {
             throw new UnavailableError(
@@ -164,10 +165,14 @@ export function createIterableClient(connection: {
   };
 }
 
-async function* readLines(response: Response): AsyncIterable<string[]> {
+function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299;
+}
+
+async function* readLines(body: AsyncIterable<Buffer>): AsyncIterable<string[]> {
   const decoder = new TextDecoder();
   let rest = '';
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of body) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     const filled = lines.map((line) => line.trim()).filter((line) => line !== '');
@@ -178,7 +183,7 @@ async function* readLines(response: Response): AsyncIterable<string[]> {
 }
 
 function parse<T extends z.ZodType>(schema: T, response: PartnerResponse): z.infer<T> {
-  const body = parseJson(response.text);
+  const body = parseJson(decodeText(response.body));
   // A page of some proxy, or half an answer. All calls may be repeated, so it is asked again.
   if (body === undefined) {
     throw new UnavailableError(`Iterable answered ${response.status} with something that is not JSON.`, {
@@ -218,9 +223,10 @@ const PERSON_CODES: Record<string, FailureBucket> = {
 /** By HTTP status first: Iterable writes code "Success" on some refusals. */
 function toError(response: PartnerResponse): IterableError {
   const { status } = response;
-  const parsed = errorAnswer.safeParse(parseJson(response.text));
+  const text = decodeText(response.body);
+  const parsed = errorAnswer.safeParse(parseJson(text));
   const answer = parsed.success ? parsed.data : {};
-  const words = quote(answer.msg ?? response.text);
+  const words = quote(answer.msg ?? text);
   const message = `Iterable answered ${status}${words === '' ? '' : ` (${words})`}.`;
   const options = { status };
   if (status === 401 || status === 403) return new UnauthorizedError(message, options);

@@ -1,6 +1,12 @@
 import { z } from 'zod';
-import { exchange, failureText, type PartnerResponse, quote, retryAfterMs } from '../../partner-http.ts';
-import type { SourceMember } from '../source.ts';
+import {
+  decodeText,
+  exchange,
+  failureText,
+  type PartnerResponse,
+  quote,
+  retryAfterMs,
+} from '../../partner-http.ts';
 import {
   CohortUnknownError,
   MixpanelBusyError,
@@ -12,6 +18,7 @@ import {
   MixpanelUnexpectedAnswerError,
   SessionLostError,
 } from './errors.ts';
+import { type MembersAnswer, readPage } from './read-page.ts';
 
 export interface MixpanelCohort {
   id: string;
@@ -29,14 +36,6 @@ export interface MembersQuery {
   /** Of page 0; every later page needs it. */
   sessionId?: string;
   signal?: AbortSignal | undefined;
-}
-
-export interface MembersAnswer {
-  sessionId: string;
-  pageSize: number;
-  /** People of the whole query; some answers give it on the first page only. */
-  total: number | null;
-  members: SourceMember[];
 }
 
 /** Mixpanel's Query API as one project's service account. One request each, never repeated. Throws MixpanelError. */
@@ -72,7 +71,11 @@ export function createMixpanelClient(connection: {
     accept: 'application/json',
   };
 
-  async function post(path: string, form: Record<string, string>, page: number, signal?: AbortSignal) {
+  async function post<T>(
+    query: { path: string; form: Record<string, string>; page: number; signal: AbortSignal | undefined },
+    read: (body: Buffer) => T,
+  ): Promise<T> {
+    const { path, form, page, signal } = query;
     const response = await exchange({
       url: `${baseUrl}/api/query/${path}?project_id=${encodeURIComponent(projectId)}`,
       method: 'POST',
@@ -86,8 +89,9 @@ export function createMixpanelClient(connection: {
     });
     if (response.status !== 200) throw toError(response, path, page);
     try {
-      return JSON.parse(response.text) as unknown;
-    } catch {
+      return read(response.body);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
       throw new MixpanelUnavailableError('Mixpanel answered 200 with something that is not JSON.', {
         status: 200,
       });
@@ -96,10 +100,16 @@ export function createMixpanelClient(connection: {
 
   return {
     async listCohorts({ signal } = {}) {
-      const result = cohortsAnswer.safeParse(await post('cohorts/list', {}, 0, signal));
+      const result = cohortsAnswer.safeParse(
+        await post({ path: 'cohorts/list', form: {}, page: 0, signal }, (body) =>
+          JSON.parse(decodeText(body)),
+        ),
+      );
       if (!result.success) {
         const issue = result.error.issues[0];
-        throw unexpected(`cohorts: ${issue?.path.join('.')}: ${issue?.message}`);
+        throw new MixpanelUnexpectedAnswerError(
+          `Mixpanel answered something else than its documentation says: cohorts: ${issue?.path.join('.')}: ${issue?.message}.`,
+        );
       }
       // By id, because nothing promises that none comes twice. PostgreSQL's text cannot hold NUL.
       const byId = new Map(result.data.map((cohort) => [String(cohort.id), cohort]));
@@ -118,46 +128,14 @@ export function createMixpanelClient(connection: {
         output_properties: '["$email","$iterable_user_id"]',
         ...(page > 0 && sessionId !== undefined ? { session_id: sessionId, page: String(page) } : {}),
       };
-      return readMembersAnswer(await post('engage', form, page, signal));
+      return await post({ path: 'engage', form, page, signal }, readPage);
     },
   };
 }
 
-/** By hand: a schema would cost more than all else that is done for each of a million people. */
-function readMembersAnswer(answer: unknown): MembersAnswer {
-  if (typeof answer !== 'object' || answer === null) throw unexpected('engage: the body is no object');
-  const { results, session_id, page_size, total } = answer as Record<string, unknown>;
-  if (!Array.isArray(results)) throw unexpected('engage: results is no array');
-  if (typeof session_id !== 'string') throw unexpected('engage: session_id is no string');
-  if (typeof page_size !== 'number' || page_size < 1) throw unexpected('engage: page_size is no number');
-  return {
-    sessionId: session_id,
-    pageSize: page_size,
-    total: typeof total === 'number' ? total : null,
-    members: results.map(readMember),
-  };
-}
-
-function readMember(result: unknown): SourceMember {
-  const { $distinct_id: id, $properties } = (result ?? {}) as Record<string, unknown>;
-  if (typeof id !== 'string' && typeof id !== 'number')
-    throw unexpected('engage: a $distinct_id is no string');
-  const properties = ($properties ?? {}) as Record<string, unknown>;
-  return {
-    distinctId: String(id),
-    email: properties.$email,
-    userId: properties.$iterable_user_id,
-  };
-}
-
-function unexpected(what: string): MixpanelUnexpectedAnswerError {
-  return new MixpanelUnexpectedAnswerError(
-    `Mixpanel answered something else than its documentation says: ${what}.`,
-  );
-}
-
 function toError(response: PartnerResponse, path: string, page: number): MixpanelError {
-  const { status, text } = response;
+  const { status } = response;
+  const text = decodeText(response.body);
   const words = quote(readErrorText(text));
   const message = `Mixpanel answered ${status}${words === '' ? '' : ` (${words})`}.`;
   const options = { status };
@@ -168,7 +146,7 @@ function toError(response: PartnerResponse, path: string, page: number): Mixpane
       options,
     );
   }
-  if (status === 429) return toRefusal(message, response);
+  if (status === 429) return toRefusal(message, text, response);
   if (status >= 500 || status === 408) return new MixpanelUnavailableError(message, options);
   if (/unable to authenticate/i.test(text)) return new MixpanelUnauthorizedError(message, options);
   if (/timeout error/i.test(text)) return new MixpanelUnavailableError(message, options);
@@ -184,7 +162,7 @@ const LONG_WAIT_MS = 60_000;
 const BUSY_WAIT_MS = 5_000;
 
 /** The text tells which limit it is, as in "61/60 queries running in the last hour". */
-function toRefusal(message: string, { status, text, headers }: PartnerResponse): MixpanelError {
+function toRefusal(message: string, text: string, { status, headers }: PartnerResponse): MixpanelError {
   const [, used, allowed] = /(\d+)\/(\d+) queries running in the last hour/.exec(text) ?? [];
   const askedMs = retryAfterMs(headers);
   if (Number(used) >= Number(allowed) || (askedMs ?? 0) >= LONG_WAIT_MS) {

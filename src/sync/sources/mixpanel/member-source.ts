@@ -1,6 +1,6 @@
 import { withRetries } from '../../retry.ts';
 import { type MemberSource, SourceError } from '../source.ts';
-import type { MembersAnswer, MixpanelClient } from './client.ts';
+import type { MixpanelClient } from './client.ts';
 import {
   CohortUnknownError,
   MixpanelBusyError,
@@ -9,6 +9,7 @@ import {
   MixpanelUnauthorizedError,
   SessionLostError,
 } from './errors.ts';
+import type { MembersAnswer } from './read-page.ts';
 
 /** Mixpanel takes five queries of a project at a time. */
 const PAGES_AT_ONCE = 5;

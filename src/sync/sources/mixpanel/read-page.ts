@@ -1,0 +1,186 @@
+import { decodeText } from '../../partner-http.ts';
+import type { SourceMember } from '../source.ts';
+import { MixpanelUnexpectedAnswerError } from './errors.ts';
+
+export interface MembersAnswer {
+  sessionId: string;
+  pageSize: number;
+  /** People of the whole query; some answers give it on the first page only. */
+  total: number | null;
+  members: SourceMember[];
+}
+
+/**
+ * A page of engage. The rows, a million of them in a large cohort, are read where they lie in the bytes as long as they are
+ * spelt as usual; anything else is left to JSON.parse, with the same result. By hand also after that: a schema would cost
+ * more than all else that is done for each person. Throws SyntaxError, and MixpanelUnexpectedAnswerError.
+ */
+export function readPage(bytes: Buffer): MembersAnswer {
+  const rows = scanRows(bytes);
+  if (rows === undefined) return readAnswer(JSON.parse(decodeText(bytes)));
+  const rest = Buffer.concat([bytes.subarray(0, rows.start), bytes.subarray(rows.end)]);
+  return { ...readAnswer(JSON.parse(decodeText(rest))), members: rows.members };
+}
+
+function readAnswer(answer: unknown): MembersAnswer {
+  if (typeof answer !== 'object' || answer === null) throw unexpected('the body is no object');
+  const { results, session_id, page_size, total } = answer as Record<string, unknown>;
+  if (!Array.isArray(results)) throw unexpected('results is no array');
+  if (typeof session_id !== 'string') throw unexpected('session_id is no string');
+  if (typeof page_size !== 'number' || page_size < 1) throw unexpected('page_size is no number');
+  return {
+    sessionId: session_id,
+    pageSize: page_size,
+    total: typeof total === 'number' ? total : null,
+    members: results.map(readMember),
+  };
+}
+
+function readMember(result: unknown): SourceMember {
+  const { $distinct_id: id, $properties } = (result ?? {}) as Record<string, unknown>;
+  if (typeof id !== 'string' && typeof id !== 'number') throw unexpected('a $distinct_id is no string');
+  const properties = ($properties ?? {}) as Record<string, unknown>;
+  return {
+    distinctId: String(id),
+    email: properties.$email,
+    userId: properties.$iterable_user_id,
+  };
+}
+
+function unexpected(what: string): MixpanelUnexpectedAnswerError {
+  return new MixpanelUnexpectedAnswerError(
+    `Mixpanel answered something else than its documentation says: engage: ${what}.`,
+  );
+}
+
+const code = (character: string) => character.charCodeAt(0);
+const [BLANK, QUOTE, BACKSLASH, COLON, COMMA] = [code(' '), code('"'), code('\\'), code(':'), code(',')];
+const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [code('['), code(']'), code('{'), code('}')];
+const RESULTS = Buffer.from('"results"');
+const DISTINCT_ID = Buffer.from('$distinct_id');
+const PROPERTIES = Buffer.from('$properties');
+const EMAIL = Buffer.from('$email');
+const USER_ID = Buffer.from('$iterable_user_id');
+const NULL = Buffer.from('null');
+
+/** Where a string begins and ends, without its quotation marks; and whether it is all ASCII. */
+interface Span {
+  start: number;
+  end: number;
+  isAscii: boolean;
+}
+
+/**
+ * The members of "results", and where the elements of that array begin and end. Undefined when anything is unusual (an
+ * escape, a number, another object): then nothing is known, not even that it is JSON.
+ */
+function scanRows(bytes: Buffer): { start: number; end: number; members: SourceMember[] } | undefined {
+  const found = bytes.indexOf(RESULTS);
+  if (found < 0 || bytes.indexOf(RESULTS, found + 1) >= 0) return undefined;
+  const textOf = createTexts(bytes);
+  const span: Span = { start: 0, end: 0, isAscii: true };
+  let at = found + RESULTS.length;
+  let email: string | null | undefined;
+  let userId: string | null | undefined;
+
+  /** The character, if it comes next. */
+  function take(character: number): boolean {
+    while (bytes[at] === BLANK) at++;
+    if (bytes[at] !== character) return false;
+    at++;
+    return true;
+  }
+
+  /** A string without escapes. */
+  function takeString(): boolean {
+    if (!take(QUOTE)) return false;
+    span.start = at;
+    let seen = 0;
+    for (; ; at++) {
+      const byte = bytes[at];
+      if (byte === undefined || byte < 0x20 || byte === BACKSLASH) return false;
+      if (byte === QUOTE) break;
+      seen |= byte;
+    }
+    span.end = at++;
+    span.isAscii = seen < 0x80;
+    return true;
+  }
+
+  function isNamed(name: Buffer): boolean {
+    if (span.end - span.start !== name.length) return false;
+    for (let index = 0; index < name.length; index++) {
+      if (bytes[span.start + index] !== name[index]) return false;
+    }
+    return true;
+  }
+
+  /** Undefined for anything but a string and null. */
+  function takeValue(): string | null | undefined {
+    if (takeString()) return textOf(span);
+    for (const byte of NULL) if (bytes[at++] !== byte) return undefined;
+    return null;
+  }
+
+  function takeProperties(): boolean {
+    email = undefined;
+    userId = undefined;
+    if (!take(OPEN_OBJECT)) return false;
+    if (take(CLOSE_OBJECT)) return true;
+    do {
+      if (!takeString() || !take(COLON)) return false;
+      const isEmail = isNamed(EMAIL);
+      const isUserId = !isEmail && isNamed(USER_ID);
+      const value = takeValue();
+      if (value === undefined) return false;
+      if (isEmail) email = value;
+      if (isUserId) userId = value;
+    } while (take(COMMA));
+    return take(CLOSE_OBJECT);
+  }
+
+  function takeMember(): SourceMember | undefined {
+    let distinctId: string | undefined;
+    email = undefined;
+    userId = undefined;
+    if (!take(OPEN_OBJECT)) return undefined;
+    do {
+      if (!takeString() || !take(COLON)) return undefined;
+      if (isNamed(PROPERTIES)) {
+        if (!takeProperties()) return undefined;
+        continue;
+      }
+      const isDistinctId = isNamed(DISTINCT_ID);
+      const value = takeValue();
+      if (value === undefined || (isDistinctId && value === null)) return undefined;
+      if (isDistinctId) distinctId = value!;
+    } while (take(COMMA));
+    return take(CLOSE_OBJECT) && distinctId !== undefined ? { distinctId, email, userId } : undefined;
+  }
+
+  if (!take(COLON) || !take(OPEN_ARRAY)) return undefined;
+  const start = at;
+  const members: SourceMember[] = [];
+  do {
+    const member = takeMember();
+    if (member === undefined) return undefined;
+    members.push(member);
+  } while (take(COMMA));
+  const end = at;
+  return take(CLOSE_ARRAY) ? { start, end, members } : undefined;
+}
+
+/** Below 128 kB, where V8 begins to give each string pages of memory of its own: that costs more than all the rest. */
+const TEXT_BYTES = 64 * 1024;
+
+/** Cuts text out of larger pieces, decoded when they are needed: a call for each value would cost twice as much. */
+function createTexts(bytes: Buffer): (span: Span) => string {
+  const pieces: string[] = [];
+  return ({ start, end, isAscii }) => {
+    const piece = Math.floor(start / TEXT_BYTES);
+    const from = piece * TEXT_BYTES;
+    if (!isAscii || end > from + TEXT_BYTES) return bytes.toString('utf8', start, end);
+    pieces[piece] ??= bytes.toString('latin1', from, from + TEXT_BYTES);
+    return pieces[piece].slice(start - from, end - from);
+  };
+}
