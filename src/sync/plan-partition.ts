@@ -25,11 +25,21 @@ export interface PlannedRejection extends Person {
   fingerprint: number;
 }
 
+/**
+ * People whose records are somewhere in the buffer of their range. Numbers, because objects that live as long as a range
+ * is planned cost more to collect than to make again.
+ */
+export interface PlannedPeople {
+  offsets: number[];
+  /** Of those of whom there is more to say than usual, by their offsets. */
+  details: Map<number, Pick<RecordedPerson, 'note' | 'place'>>;
+}
+
 export interface PartitionPlan {
   /** In ascending order of their keys. */
-  additions: RecordedPerson[];
+  additions: PlannedPeople;
   /** On the list as they should be, but known by something else: nothing is to be sent. */
-  restated: RecordedPerson[];
+  restated: PlannedPeople;
   /** Places of people who turned out not to be on the list, and are not to be put there. */
   vacated: Place[];
   /** Places of people who were kept on the list, and qualify once more. */
@@ -73,8 +83,8 @@ export function planPartition(input: PartitionInput): PartitionPlan {
   const { buffer, listed, projectType } = input;
   const rejections = indexRejections(input.rejections);
   const plan: PartitionPlan = {
-    additions: [],
-    restated: [],
+    additions: { offsets: [], details: new Map() },
+    restated: { offsets: [], details: new Map() },
     vacated: [],
     requalified: [],
     unchanged: 0,
@@ -99,9 +109,9 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     if (number >= 0) listed.see(number);
     if (place && (marks & MARKS.kept) !== 0) plan.requalified.push(place);
     if (number >= 0 && (marks & (MARKS.uncertain | MARKS.missing)) === 0) {
-      if (isWritten(at, number)) plan.additions.push({ buffer, at, note: NOTES.resent, place });
+      if (isWritten(at, number)) addPerson(plan.additions, at, NOTES.resent, place);
       else {
-        plan.restated.push({ buffer, at, note: 0, place });
+        addPerson(plan.restated, at, 0, place);
         plan.unchanged++;
       }
       return;
@@ -117,7 +127,7 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     // A refusal that is tried again stays open until Iterable has answered.
     if (refused && refused.fingerprint === rejectionFingerprint(personAt(at))) rejections.keep(refused);
     const note = (marks & MARKS.missing) !== 0 ? NOTES.drift : 0;
-    plan.additions.push({ buffer, at, note, place });
+    addPerson(plan.additions, at, note, place);
   }
 
   /** A userId that has changed is written to the profile. */
@@ -159,6 +169,17 @@ export function planPartition(input: PartitionInput): PartitionPlan {
   }
   plan.closedRejections = rejections.rest();
   return plan;
+}
+
+const USUAL: Pick<RecordedPerson, 'note' | 'place'> = { note: 0, place: undefined };
+
+function addPerson(people: PlannedPeople, at: number, note: number, place: Place | undefined): void {
+  people.offsets.push(at);
+  if (note !== 0 || place) people.details.set(at, { note, place });
+}
+
+export function* listPlanned(buffer: Buffer, { offsets, details }: PlannedPeople): Iterable<RecordedPerson> {
+  for (const at of offsets) yield { buffer, at, ...(details.get(at) ?? USUAL) };
 }
 
 /** Changes when what is known of the person changes. */

@@ -19,7 +19,7 @@ import type { CollectedMembers } from './collect-members.ts';
 import { createJournal, type Journal } from './journal.ts';
 import { rangeOf } from './key-range.ts';
 import { type ListedPeople, loadListedPeople, type Place, partsFor } from './listed-people.ts';
-import { listMet, type OpenRejection, planPartition } from './plan-partition.ts';
+import { listMet, listPlanned, type OpenRejection, planPartition } from './plan-partition.ts';
 import { readPeople } from './read-people.ts';
 import { holdRemovals, keepApprovedRemovals, type RemovalGuard } from './removal-guard.ts';
 
@@ -164,8 +164,8 @@ async function planRange(db: Db, input: PlanInput, range: RangePlan): Promise<vo
   const plan = planPartition({ projectType, buffer, offsets, listed, personOf, rejections, now });
   await insertRejections(db, { exportId, runId, at: now }, plan.newRejections);
   await closeRejections(db, runId, plan.closedRejections);
-  await journal.add('ADD', plan.additions);
-  await journal.restate(plan.restated);
+  await journal.add('ADD', listPlanned(buffer, plan.additions));
+  await journal.restate(listPlanned(buffer, plan.restated));
   await changePlaces(
     db,
     plan.vacated.map((place) => ({ place, change: 'leave' })),
@@ -179,10 +179,12 @@ async function planRange(db: Db, input: PlanInput, range: RangePlan): Promise<vo
     counts.rejected++;
     counts.rejectedByReason.set(reason, (counts.rejectedByReason.get(reason) ?? 0) + 1);
   }
-  counts.toSend += plan.additions.length;
-  // They are counted with those who are sent.
-  counts.addedBefore -= plan.additions.filter(({ place }) => place && range.isAddedBefore?.(place)).length;
-  counts.toResend += plan.additions.filter(({ note }) => note === NOTES.resent).length;
+  counts.toSend += plan.additions.offsets.length;
+  for (const { note, place } of plan.additions.details.values()) {
+    // Counted with those who are sent.
+    if (place && range.isAddedBefore?.(place)) counts.addedBefore--;
+    if (note === NOTES.resent) counts.toResend++;
+  }
 }
 
 /** A list that is emptied has no members, and so nobody who is rejected. */

@@ -53,14 +53,19 @@ export function createMixpanelSource(options: {
       await onPage({ number: 0, members: first.members, total });
       let failed = false;
 
+      /** On its own, so that nobody holds the page any more while the next one is waited for. */
+      async function readOne(number: number) {
+        const { members } = await query(number, sessionId);
+        pages.note(number, members.length);
+        await onPage({ number, members, total });
+      }
+
       async function readInTurn() {
         while (!failed) {
           const number = pages.next();
           if (number === undefined) return;
           try {
-            const { members } = await query(number, sessionId);
-            pages.note(number, members.length);
-            await onPage({ number, members, total });
+            await readOne(number);
           } catch (error) {
             failed = true;
             throw error;
