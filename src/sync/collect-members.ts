@@ -102,7 +102,9 @@ export function createMemberCollector(
       const start = page.number * ORDERS_PER_PAGE;
       const all = page.members.map((member, index) => toRecord(member, start + index, rules));
       const numbers = listed.findKeys(keysOf(all), all.length);
-      for (const [index, record] of all.entries()) addRecord(record, numbers[index]!);
+      all.forEach((record, index) => {
+        addRecord(record, numbers[index]!);
+      });
       if (records.isFull()) await records.flush();
       if (marks.isFull()) await marks.flush();
     },
@@ -132,7 +134,9 @@ export function createMemberCollector(
 
 function keysOf(records: MemberRecord[]): Buffer {
   const keys = Buffer.allocUnsafe(records.length * KEY_BYTES);
-  for (const [index, record] of records.entries()) writeKey(keys, index * KEY_BYTES, record.key);
+  records.forEach(({ key }, index) => {
+    writeKey(keys, index * KEY_BYTES, key);
+  });
   return keys;
 }
 

@@ -47,25 +47,23 @@ export function resolveIdentity(member: SourceMember, rules: IdentityRules): Ide
   const userId = readUserId(member, rules);
   const goodEmail = email !== undefined && isEmail(email) ? email : undefined;
   const goodUserId = userId !== undefined && USER_ID.test(userId) ? userId : undefined;
-  const reject = (reason: RejectionReason): Identity => ({
-    kind: 'rejected',
-    reason,
-    email: toShow(email),
-    userId: toShow(userId),
-  });
-  const accept = (): Identity => ({ kind: 'subscriber', email: goodEmail, userId: goodUserId });
+  const accepted: Identity = { kind: 'subscriber', email: goodEmail, userId: goodUserId };
   switch (rules.projectType) {
     case 'EMAIL':
-      if (email === undefined) return reject('MISSING_EMAIL');
-      return goodEmail === undefined ? reject('INVALID_EMAIL') : accept();
+      if (goodEmail !== undefined) return accepted;
+      return reject(email === undefined ? 'MISSING_EMAIL' : 'INVALID_EMAIL', email, userId);
     case 'USER_ID':
-      if (userId === undefined) return reject('MISSING_USER_ID');
-      return goodUserId === undefined ? reject('INVALID_USER_ID') : accept();
+      if (goodUserId !== undefined) return accepted;
+      return reject(userId === undefined ? 'MISSING_USER_ID' : 'INVALID_USER_ID', email, userId);
     case 'HYBRID':
-      if (goodUserId !== undefined || goodEmail !== undefined) return accept();
-      if (userId !== undefined) return reject('INVALID_USER_ID');
-      return reject(email === undefined ? 'MISSING_EMAIL' : 'INVALID_EMAIL');
+      if (goodUserId !== undefined || goodEmail !== undefined) return accepted;
+      if (userId !== undefined) return reject('INVALID_USER_ID', email, userId);
+      return reject(email === undefined ? 'MISSING_EMAIL' : 'INVALID_EMAIL', email, userId);
   }
+}
+
+function reject(reason: RejectionReason, email: string | undefined, userId: string | undefined): Identity {
+  return { kind: 'rejected', reason, email: toShow(email), userId: toShow(userId) };
 }
 
 /** The one identifier that two members must not share. The letter keeps e-mails and userIds apart. */

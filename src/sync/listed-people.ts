@@ -134,8 +134,12 @@ function createTable(part: ListedPeople['part'], expected: number) {
       }
 
       function find(buffer: Buffer, at: number): number {
-        const word = (place: number) => buffer.readInt32LE(at + 4 * place);
-        return findWords(word(0), word(1), word(2), word(3));
+        return findWords(
+          buffer.readInt32LE(at),
+          buffer.readInt32LE(at + 4),
+          buffer.readInt32LE(at + 8),
+          buffer.readInt32LE(at + 12),
+        );
       }
 
       return {

@@ -127,7 +127,10 @@ function writePlain(buffer: Buffer, start: number, before: number, text: Text): 
   if (start === NOT_PLAIN) return NOT_PLAIN;
   let end = start;
   buffer[end++] = before;
-  if (text === undefined || text === null) return end + NULL.copy(buffer, end);
+  if (text === undefined || text === null) {
+    copyBytes(NULL, 0, NULL.length, buffer, end);
+    return end + NULL.length;
+  }
   buffer[end++] = QUOTE;
   for (let index = 0; index < text.length; index++) {
     const unit = text.charCodeAt(index);

@@ -13,9 +13,16 @@ interface Chunk {
   length: number;
 }
 
+/** Where the next record of a partition goes. */
+interface Room {
+  readonly buffer: Buffer;
+  readonly start: number;
+}
+
 interface Partition {
   buffer: Buffer;
-  used: number;
+  /** The end of what waits in the buffer. */
+  start: number;
   written: Chunk[];
   bytes: number;
 }
@@ -27,8 +34,8 @@ interface Partition {
  */
 export interface Spill {
   readonly partitions: number;
-  /** Room for one record of at most this many bytes; write() says how many were used. */
-  reserve(partition: number, bytes: number): { buffer: Buffer; start: number };
+  /** Room for one record of at most this many bytes; commit() says how many were used. */
+  reserve(partition: number, bytes: number): Room;
   commit(partition: number, bytes: number): void;
   /** True when flush() should be awaited before more is added. */
   isFull(): boolean;
@@ -42,7 +49,7 @@ export function createSpill(partitions: number): Spill {
   const chunkBytes = Math.max(MIN_CHUNK_BYTES, Math.floor(MAX_BUFFERED_BYTES / partitions / 2));
   const parts: Partition[] = Array.from({ length: partitions }, () => ({
     buffer: Buffer.alloc(0),
-    used: 0,
+    start: 0,
     written: [],
     bytes: 0,
   }));
@@ -54,19 +61,19 @@ export function createSpill(partitions: number): Spill {
   let spare = Buffer.alloc(0);
   let reading = Buffer.alloc(0);
 
-  function reserve(partition: number, bytes: number) {
+  function reserve(partition: number, bytes: number): Room {
     const part = parts[partition]!;
-    if (part.used + bytes > part.buffer.length) {
-      const grown = Buffer.allocUnsafe(Math.max(chunkBytes, part.buffer.length * 2, part.used + bytes));
-      part.buffer.copy(grown, 0, 0, part.used);
+    if (part.start + bytes > part.buffer.length) {
+      const grown = Buffer.allocUnsafe(Math.max(chunkBytes, part.buffer.length * 2, part.start + bytes));
+      part.buffer.copy(grown, 0, 0, part.start);
       part.buffer = grown;
     }
-    return { buffer: part.buffer, start: part.used };
+    return part;
   }
 
   function commit(partition: number, bytes: number) {
     const part = parts[partition]!;
-    part.used += bytes;
+    part.start += bytes;
     part.bytes += bytes;
     buffered += bytes;
   }
@@ -74,18 +81,18 @@ export function createSpill(partitions: number): Spill {
   async function flush() {
     opening ??= openNamelessFile();
     const file = await opening;
-    const pending = parts.filter((part) => part.used > 0);
+    const pending = parts.filter((part) => part.start > 0);
     const start = fileEnd;
-    const size = pending.reduce((sum, part) => sum + part.used, 0);
+    const size = pending.reduce((sum, part) => sum + part.start, 0);
     const all = spare.length < size ? Buffer.allocUnsafe(size) : spare;
     // Others may flush meanwhile.
     spare = Buffer.alloc(0);
     let offset = start;
     for (const part of pending) {
-      part.buffer.copy(all, offset - start, 0, part.used);
-      part.written.push({ offset, length: part.used });
-      offset += part.used;
-      part.used = 0;
+      part.buffer.copy(all, offset - start, 0, part.start);
+      part.written.push({ offset, length: part.start });
+      offset += part.start;
+      part.start = 0;
       if (part.buffer.length > chunkBytes * 2) part.buffer = Buffer.alloc(0);
     }
     fileEnd = offset;
@@ -110,7 +117,7 @@ export function createSpill(partitions: number): Spill {
       }
       at += chunk.length;
     }
-    part.buffer.copy(all, at, 0, part.used);
+    part.buffer.copy(all, at, 0, part.start);
     return all;
   }
 

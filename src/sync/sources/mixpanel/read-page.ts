@@ -118,7 +118,7 @@ function scanRows(bytes: Buffer): { start: number; end: number; members: SourceM
   /** Undefined for anything but a string and null. */
   function takeValue(): string | null | undefined {
     if (takeString()) return textOf(span);
-    for (const byte of NULL) if (bytes[at++] !== byte) return undefined;
+    for (let index = 0; index < NULL.length; index++) if (bytes[at++] !== NULL[index]) return undefined;
     return null;
   }
 
