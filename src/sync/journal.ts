@@ -8,6 +8,7 @@ import {
   type BlockPerson,
   createBlockBuilder,
   decodePlace,
+  type EncodedPeople,
   type RecordedPerson,
 } from './people-block.ts';
 
@@ -39,37 +40,49 @@ export interface JournalOptions {
 /** Within a transaction. A batch is written while the next one is made. */
 export function createJournal(db: Db, options: JournalOptions, firstNumber: number): Journal {
   const open = new Map<Role, BlockBuilder>();
+  const spare: BlockBuilder[] = [];
   let number = firstNumber;
-  let writing: Promise<void> = Promise.resolve();
+  let writing: Promise<unknown> = Promise.resolve();
 
   async function cut(role: Role) {
-    const block = open.get(role)?.build();
+    const block = open.get(role);
     if (!block) return;
     open.delete(role);
     await writing;
-    if (role === 'LISTED') {
-      const changes = Array.from({ length: block.size }, (_, index) => ({
-        place: decodePlace(block.places, index)!,
-        change: 'leave' as const,
-      }));
-      await changePlaces(db, changes);
-      await insertListBlock(db, options.exportId, block, options.now);
-      return;
-    }
-    const kind = role.endsWith('ADD') ? 'ADD' : 'REMOVE';
-    const state = role.startsWith('HELD') ? 'HELD' : 'PLANNED';
-    writing = insertBatch(db, options, { number: number++, kind, state, ...block });
+    writing = write(role, block.build()).then(() => {
+      block.clear();
+      spare.push(block);
+    });
     // Whoever waits for it is told.
     writing.catch(() => undefined);
   }
 
+  async function write(role: Role, people: EncodedPeople) {
+    if (role === 'LISTED') {
+      const changes = Array.from({ length: people.size }, (_, index) => ({
+        place: decodePlace(people.places, index)!,
+        change: 'leave' as const,
+      }));
+      await changePlaces(db, changes);
+      await insertListBlock(db, options.exportId, people, options.now);
+      return;
+    }
+    const kind = role.endsWith('ADD') ? 'ADD' : 'REMOVE';
+    const state = role.startsWith('HELD') ? 'HELD' : 'PLANNED';
+    await insertBatch(db, options, { number: number++, kind, state, ...people });
+  }
+
   async function put(role: Role, people: People) {
+    let block = open.get(role);
     for (const person of people) {
-      if ((open.get(role)?.bytes ?? 0) > MAX_BATCH_BYTES) await cut(role);
-      const block = open.get(role) ?? createBlockBuilder(options.batchSize);
-      open.set(role, block);
+      if (!block) {
+        block = spare.pop() ?? createBlockBuilder(options.batchSize);
+        open.set(role, block);
+      }
       block.add(person);
-      if (block.size >= options.batchSize) await cut(role);
+      if (block.size < options.batchSize && block.bytes < MAX_BATCH_BYTES) continue;
+      await cut(role);
+      block = undefined;
     }
   }
 

@@ -5,7 +5,7 @@ import { partitionOf } from './key-range.ts';
 import { copyBytes, FINGERPRINT_BYTES, KEY_BYTES } from './member-record.ts';
 
 const MAX_PARTS = 256;
-const BLOCKS_PER_QUERY = 50;
+const BLOCKS_PER_QUERY = 20;
 const SEEN = 256;
 const NOBODY = -1;
 /** Of one person, four bytes each: the key, the fingerprint, their ordinal, flags. All in one line of the processor's cache. */

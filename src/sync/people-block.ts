@@ -40,16 +40,18 @@ export interface BlockBuilder {
   /** Of the text of the people. */
   readonly bytes: number;
   add(person: BlockPerson | RecordedPerson): void;
-  /** All who have been added, somebody at least. Nobody may be added afterwards. */
+  /** All who have been added, somebody at least. It stays as it is until somebody is added after clear(). */
   build(): EncodedPeople;
+  /** Nobody has been added. */
+  clear(): void;
 }
 
-/** capacity: the most people that may be added. */
+/** capacity: the most people that may be added. Used again and again, because new memory is expensive. */
 export function createBlockBuilder(capacity: number): BlockBuilder {
   const keys = Buffer.allocUnsafe(capacity * KEY_BYTES);
   const fingerprints = Buffer.allocUnsafe(capacity * FINGERPRINT_BYTES);
-  const notes = Buffer.alloc(capacity);
-  const places = Buffer.alloc(capacity * PLACE_BYTES);
+  const notes = Buffer.allocUnsafe(capacity);
+  const places = Buffer.allocUnsafe(capacity * PLACE_BYTES);
   let hasNotes = false;
   let hasPlaces = false;
   /** JSON: an opening bracket, and each person with a comma after them. */
@@ -99,11 +101,9 @@ export function createBlockBuilder(capacity: number): BlockBuilder {
       text[end++] = 0x2c;
       notes[size] = person.note;
       hasNotes ||= person.note !== 0;
-      if (person.place) {
-        places.writeDoubleLE(Number(person.place.blockId), size * PLACE_BYTES);
-        places.writeUInt32LE(person.place.index, size * PLACE_BYTES + 8);
-        hasPlaces = true;
-      }
+      places.writeDoubleLE(Number(person.place?.blockId ?? 0), size * PLACE_BYTES);
+      places.writeUInt32LE(person.place?.index ?? 0, size * PLACE_BYTES + 8);
+      hasPlaces ||= person.place !== undefined;
       size++;
     },
     build() {
@@ -116,6 +116,12 @@ export function createBlockBuilder(capacity: number): BlockBuilder {
         notes: hasNotes ? notes.subarray(0, size) : null,
         places: hasPlaces ? places.subarray(0, size * PLACE_BYTES) : null,
       };
+    },
+    clear() {
+      hasNotes = false;
+      hasPlaces = false;
+      end = 1;
+      size = 0;
     },
   };
 }

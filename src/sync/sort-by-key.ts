@@ -25,7 +25,8 @@ export function sortByKey(buffer: Buffer, offsets: number[]): number[] {
   numbers.sort();
   const sorted: number[] = [];
   let lastPrefix = -1;
-  for (const number of numbers) {
+  for (let index = 0; index < numbers.length; index++) {
+    const number = numbers[index]!;
     const prefix = Math.floor(number / places);
     sorted.push(offsets[number - prefix * places]!);
     if (prefix === lastPrefix) sinkLast(buffer, sorted);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** What may wait in memory over all partitions before it goes to the file. */
-const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
+const MAX_BUFFERED_BYTES = 2 * 1024 * 1024;
 const MIN_CHUNK_BYTES = 32 * 1024;
 
 interface Chunk {
