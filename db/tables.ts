@@ -254,7 +254,8 @@ interface SyncBatchTable {
   places: Buffer | null;
   keys: Buffer;
   fingerprints: Buffer;
-  people: string;
+  /** Written as the bytes of the text. */
+  people: ColumnType<string, Buffer, never>;
   /** Its people are in people_segments. */
   is_indexed: Generated<boolean>;
 }

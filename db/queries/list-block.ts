@@ -71,7 +71,7 @@ export async function countListed(db: Db, exportId: number): Promise<number> {
   return people;
 }
 
-export type NewListBlock = Pick<SyncBatchRow, 'size' | 'keys' | 'fingerprints' | 'people'>;
+export type NewListBlock = Pick<SyncBatchRow, 'size' | 'keys' | 'fingerprints'> & { people: Buffer };
 
 /** People who are on the list, all of them, and whom no run is to be credited with. */
 export async function insertListBlock(

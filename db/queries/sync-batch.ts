@@ -15,8 +15,8 @@ export const NOTES = {
 
 export type NewBatch = Pick<
   SyncBatchRow,
-  'number' | 'kind' | 'size' | 'keys' | 'fingerprints' | 'people' | 'notes' | 'places'
-> & { state?: 'PLANNED' | 'HELD' };
+  'number' | 'kind' | 'size' | 'keys' | 'fingerprints' | 'notes' | 'places'
+> & { state?: 'PLANNED' | 'HELD'; people: Buffer };
 
 /** One statement each: some 100 kB, which a larger one would only copy around. */
 export async function insertBatch(db: Db, run: { exportId: number; runId: string }, batch: NewBatch) {

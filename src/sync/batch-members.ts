@@ -1,6 +1,6 @@
 import { NOTES, type SentBatch } from '../../db/queries/sync-batch.ts';
 import type { Person } from './member-record.ts';
-import { decodePeople } from './people-block.ts';
+import { parseRows } from './people-block.ts';
 
 /** One person of a batch that is being sent. */
 export interface BatchMember extends Person {
@@ -11,8 +11,10 @@ export interface BatchMember extends Person {
 }
 
 export function batchMembers({ people, notes }: Pick<SentBatch, 'people' | 'notes'>): BatchMember[] {
-  return decodePeople(people).map((person, index) => ({
-    ...person,
+  return parseRows(people).map(([distinctId, email, userId], index) => ({
+    distinctId,
+    email,
+    userId,
     index,
     onList: notes?.[index] === NOTES.resent,
   }));

@@ -53,8 +53,10 @@ export function createJournal(db: Db, options: JournalOptions, firstNumber: numb
       block.clear();
       spare.push(block);
     });
+    // Places are read and then written: nothing else may change any meanwhile. The others have nobody's place to change.
+    if (role === 'LISTED') await writing;
     // Whoever waits for it is told.
-    writing.catch(() => undefined);
+    else writing.catch(() => undefined);
   }
 
   async function write(role: Role, people: EncodedPeople) {

@@ -112,7 +112,7 @@ export function createBlockBuilder(capacity: number): BlockBuilder {
         size,
         keys: keys.subarray(0, size * KEY_BYTES),
         fingerprints: fingerprints.subarray(0, size * FINGERPRINT_BYTES),
-        people: text.toString('utf8', 0, end),
+        people: text.subarray(0, end),
         notes: hasNotes ? notes.subarray(0, size) : null,
         places: hasPlaces ? places.subarray(0, size * PLACE_BYTES) : null,
       };
@@ -133,9 +133,13 @@ export function encodePeople(people: readonly (BlockPerson | RecordedPerson)[]):
   return builder.build();
 }
 
+/** distinct_id, e-mail and userId of each. */
+export function parseRows(text: string): [string | null, string | null, string | null][] {
+  return JSON.parse(text);
+}
+
 export function decodePeople(text: string): Person[] {
-  const rows = JSON.parse(text) as [string | null, string | null, string | null][];
-  return rows.map(([distinctId, email, userId]) => ({ distinctId, email, userId }));
+  return parseRows(text).map(([distinctId, email, userId]) => ({ distinctId, email, userId }));
 }
 
 /** Undefined for somebody who has had no place. */

@@ -41,6 +41,7 @@ export async function sendBatch(how: BatchSending, members: BatchMember[]): Prom
     if (!(error instanceof PersonRefusedError)) throw error;
     return { accepted: [], refused: [{ member: members[0]!, reason: REASONS[error.bucket] }] };
   }
+  if (result.failCount === 0 && result.failures.length === 0) return { accepted: members, refused: [] };
   const { named, ambiguous } = attribute(how, members, result.failures);
   const answer: BatchAnswer = { accepted: [], refused: [] };
   const rest: BatchMember[] = [];
