@@ -156,6 +156,35 @@ test('malformed values are rejected by reason and shown in the ledger', async ()
   });
 });
 
+test('distinct_ids of any spelling are told as they are, and find their people again', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const spellings = [
+    'say "hi"',
+    'back\\slash',
+    'two\nlines',
+    '\u007f',
+    'zürich',
+    '\u{1f600}',
+    '\ufeffmarked',
+    ' ',
+  ];
+  const members = spellings.map((distinctId, index) => ({
+    distinctId,
+    properties: { $email: `p${index}@example.com` },
+  }));
+  const cohort = await app.addCohort('Spelt', members);
+  const first = await app.syncToEnd(cohort.id);
+  const added = await app.readLedger(first.id, { outcome: 'ADDED' });
+  expect(added.map((one) => one.distinctId).sort()).toEqual([...spellings].sort());
+  const again = await app.runToEnd(first.exportId);
+  expect(again.counts).toMatchObject({ unchanged: spellings.length, added: 0, removed: 0, requestsSent: 0 });
+  app.mixpanel.setMembers(cohort.externalId, members.slice(0, 1));
+  const last = await app.runToEnd(first.exportId);
+  const removed = await app.readLedger(last.id, { outcome: 'REMOVED' });
+  expect(removed.map((one) => one.distinctId).sort()).toEqual(spellings.slice(1).sort());
+});
+
 test('of two members with one identity the first by code point of the distinct_id counts', async () => {
   await using app = await startTestApp();
   await app.connect();

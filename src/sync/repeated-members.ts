@@ -70,9 +70,10 @@ export async function findRepeats(
 async function findCandidates(marks: Spill): Promise<Map<number, Row[]>> {
   const candidates = new Map<number, Row[]>();
   for (let partition = 0; partition < marks.partitions; partition++) {
-    const bytes = await marks.read(partition);
-    const sorted = new Float64Array(bytes.length / 24);
-    for (let index = 0; index < sorted.length; index++) sorted[index] = bytes.readDoubleLE(index * 24);
+    const { buffer, byteOffset, length } = await marks.read(partition);
+    const rows = new Float64Array(buffer, byteOffset, length / 8);
+    const sorted = new Float64Array(rows.length / 3);
+    for (let index = 0; index < sorted.length; index++) sorted[index] = rows[index * 3]!;
     sorted.sort();
     let found = false;
     for (let index = 1; index < sorted.length; index++) {
@@ -81,14 +82,9 @@ async function findCandidates(marks: Spill): Promise<Map<number, Row[]>> {
       found = true;
     }
     if (!found) continue;
-    for (let at = 0; at < bytes.length; at += 24) {
-      const number = bytes.readDoubleLE(at + 8);
-      if (number < 0) continue;
-      candidates.get(bytes.readDoubleLE(at))?.push({
-        order: bytes.readDoubleLE(at + 16),
-        number,
-        hasIdentity: true,
-      });
+    for (let at = 0; at < rows.length; at += 3) {
+      const [mark, number, order] = [rows[at]!, rows[at + 1]!, rows[at + 2]!];
+      if (number >= 0) candidates.get(mark)?.push({ order, number, hasIdentity: true });
     }
   }
   return candidates;

@@ -40,7 +40,7 @@ export interface Spill {
   /** True when flush() should be awaited before more is added. */
   isFull(): boolean;
   flush(): Promise<void>;
-  /** Everything of one partition, in the order in which it came. It stays as it is until the next read. */
+  /** Everything of one partition, in the order in which it came, aligned for numbers. It stays as it is until the next read. */
   read(partition: number): Promise<Buffer>;
   close(): Promise<void>;
 }
@@ -105,7 +105,7 @@ export function createSpill(partitions: number): Spill {
 
   async function read(partition: number) {
     const part = parts[partition]!;
-    if (reading.length < part.bytes) reading = Buffer.allocUnsafe(part.bytes);
+    if (reading.length < part.bytes) reading = Buffer.allocUnsafeSlow(part.bytes);
     const all = reading.subarray(0, part.bytes);
     const file = await opening;
     let at = 0;

@@ -55,7 +55,7 @@ function unexpected(what: string): MixpanelUnexpectedAnswerError {
 
 const code = (character: string) => character.charCodeAt(0);
 const [BLANK, QUOTE, BACKSLASH, COLON, COMMA] = [code(' '), code('"'), code('\\'), code(':'), code(',')];
-const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [code('['), code(']'), code('{'), code('}')];
+const [OPEN_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [code('['), code('{'), code('}')];
 const RESULTS = Buffer.from('"results"');
 const DISTINCT_ID = Buffer.from('$distinct_id');
 const PROPERTIES = Buffer.from('$properties');
@@ -166,8 +166,7 @@ function scanRows(bytes: Buffer): { start: number; end: number; members: SourceM
     if (member === undefined) return undefined;
     members.push(member);
   } while (take(COMMA));
-  const end = at;
-  return take(CLOSE_ARRAY) ? { start, end, members } : undefined;
+  return { start, end: at, members };
 }
 
 /** Below 128 kB, where V8 begins to give each string pages of memory of its own: that costs more than all the rest. */
