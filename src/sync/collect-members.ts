@@ -33,7 +33,7 @@ export interface CollectedMembers {
   readonly withIdentity: number;
   /** How many of them are on the list as they should be. */
   readonly matched: number;
-  /** The records of one range, without the later ones of people who came twice. */
+  /** The records of one range, without the later ones of people who came twice. They stay as they are until the next read. */
   read(partition: number): Promise<{ buffer: Buffer; offsets: number[] }>;
   close(): Promise<void>;
 }
@@ -67,7 +67,7 @@ export function createMemberCollector(
   let withIdentity = 0;
   let matched = 0;
 
-  /** number: of the person on the list with the same identity, or -1. */
+  /** listedNumber: of the person on the list with the same identity, or -1. */
   function addRecord(record: MemberRecord, listedNumber: number) {
     received++;
     if (record.reason === undefined) withIdentity++;

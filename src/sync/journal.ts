@@ -26,6 +26,8 @@ export interface Journal {
   restate(people: People): Promise<void>;
   /** Writes what is left. */
   end(): Promise<void>;
+  /** Why a batch could not be written, if so. Resolves when none is being written: the transaction must not end before. */
+  failure(): Promise<unknown>;
   /** Of the batch that is written next. */
   readonly nextNumber: number;
 }
@@ -95,6 +97,11 @@ export function createJournal(db: Db, options: JournalOptions, firstNumber: numb
       for (const role of ['REMOVE', 'ADD', 'HELD REMOVE', 'HELD ADD', 'LISTED'] as const) await cut(role);
       await writing;
     },
+    failure: () =>
+      writing.then(
+        () => undefined,
+        (error) => error,
+      ),
     get nextNumber() {
       return number;
     },

@@ -76,11 +76,20 @@ export interface PlanInput {
  * keys.
  */
 export async function planRun(db: Db, input: PlanInput): Promise<PlannedCounts> {
-  const { exportId, members } = input;
   // Whose removal was approved is known by what is held.
   await deletePlannedBatches(db, input.runId, input.isApproved ? ['PLANNED'] : ['PLANNED', 'HELD']);
-  const plannedFrom = await nextBatchNumber(db, input.runId);
-  const journal = createJournal(db, input, plannedFrom);
+  const journal = createJournal(db, input, await nextBatchNumber(db, input.runId));
+  try {
+    return await writePlan(db, input, journal);
+  } catch (error) {
+    // Once a batch could not be written, every further statement fails for that alone.
+    throw (await journal.failure()) ?? error;
+  }
+}
+
+async function writePlan(db: Db, input: PlanInput, journal: Journal): Promise<PlannedCounts> {
+  const { exportId, members } = input;
+  const plannedFrom = journal.nextNumber;
   const people = await countListed(db, exportId);
   const counts: PlannedCounts = {
     members: members?.unique ?? 0,
