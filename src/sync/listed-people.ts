@@ -2,7 +2,7 @@ import { hasBit } from '../../db/bits.ts';
 import type { Db } from '../../db/connect.ts';
 import { countListed, type ListBlock, loadListBlocks } from '../../db/queries/list-block.ts';
 import { partitionOf } from './key-range.ts';
-import { copyBytes, FINGERPRINT_BYTES, KEY_BYTES } from './member-record.ts';
+import { KEY_BYTES } from './member-record.ts';
 
 const MAX_PARTS = 256;
 const BLOCKS_PER_QUERY = 20;
@@ -10,7 +10,7 @@ const SEEN = 256;
 const NOBODY = -1;
 /** Of one person, four bytes each: the key, the fingerprint, their ordinal, flags. All in one line of the processor's cache. */
 const WORDS = 8;
-const BYTES = 4 * WORDS;
+const KEY_WORDS = 4;
 const ORDINAL_AT = 6;
 const FLAGS_AT = 7;
 
@@ -65,49 +65,51 @@ export async function loadListedPeople(
 ): Promise<ListedPeople> {
   const people = await countListed(db, exportId);
   const table = createTable(part, Math.ceil(people / part.parts));
-  for (let after = '0'; ; ) {
-    const blocks = await loadListBlocks(db, exportId, { after, limit: BLOCKS_PER_QUERY });
+  const load = (after: string) => loadListBlocks(db, exportId, { after, limit: BLOCKS_PER_QUERY });
+  for (let blocks = await load('0'); blocks.length > 0; ) {
+    // The next ones are on their way while these are added.
+    const next = blocks.length < BLOCKS_PER_QUERY ? [] : load(blocks.at(-1)!.id);
     for (const block of blocks) table.addBlock(block);
-    if (blocks.length < BLOCKS_PER_QUERY) return table.build();
-    after = blocks.at(-1)!.id;
+    blocks = await next;
   }
+  return table.build();
 }
 
 function createTable(part: ListedPeople['part'], expected: number) {
   const blocks: { id: string; start: number }[] = [];
-  let bytes = Buffer.from(new ArrayBuffer(Math.max(16, expected) * BYTES));
+  let words = new Int32Array(Math.max(16, expected) * WORDS);
   let count = 0;
   /** The ordinal of somebody is their place among all people of all blocks, those who are not on the list counted too. */
   let rows = 0;
 
   function grow() {
-    const grown = Buffer.from(new ArrayBuffer(bytes.length * 2));
-    bytes.copy(grown);
-    bytes = grown;
+    const grown = new Int32Array(words.length * 2);
+    grown.set(words);
+    words = grown;
   }
 
   return {
     addBlock(block: ListBlock) {
       blocks.push({ id: block.id, start: rows });
+      const keys = wordsOf(block.keys);
+      const fingerprints = wordsOf(block.fingerprints);
       for (let index = 0; index < block.size; index++) {
         if (!hasBit(block.live, index)) continue;
-        const keyAt = index * KEY_BYTES;
-        if (part.parts > 1 && partitionOf(block.keys[keyAt]!, part.parts) !== part.index) continue;
-        const at = count * BYTES;
-        if (at === bytes.length) grow();
-        copyBytes(block.keys, keyAt, keyAt + KEY_BYTES, bytes, at);
-        const fingerprintAt = index * FINGERPRINT_BYTES;
-        const fingerprintEnd = fingerprintAt + FINGERPRINT_BYTES;
-        copyBytes(block.fingerprints, fingerprintAt, fingerprintEnd, bytes, at + KEY_BYTES);
-        bytes.writeUInt32LE(rows + index, at + 4 * ORDINAL_AT);
-        bytes.writeUInt32LE(block.marks?.[index] ?? 0, at + 4 * FLAGS_AT);
-        count++;
+        if (part.parts > 1 && partitionOf(block.keys[index * KEY_BYTES]!, part.parts) !== part.index)
+          continue;
+        let at = count++ * WORDS;
+        if (at === words.length) grow();
+        for (let word = 0; word < KEY_WORDS; word++) words[at++] = keys[index * KEY_WORDS + word]!;
+        words[at++] = fingerprints[index * 2]!;
+        words[at++] = fingerprints[index * 2 + 1]!;
+        words[at++] = rows + index;
+        words[at] = block.marks?.[index] ?? 0;
       }
       rows += block.size;
     },
     build(): ListedPeople {
-      const words = new Int32Array(bytes.buffer);
-      const fingerprints = new Float64Array(bytes.buffer);
+      const bytes = Buffer.from(words.buffer);
+      const fingerprints = new Float64Array(words.buffer);
       let size = 16;
       while (size < count * 1.5) size *= 2;
       const mask = size - 1;
@@ -156,8 +158,8 @@ function createTable(part: ListedPeople['part'], expected: number) {
           for (let index = 0; index < size; index++) found[index] = find(wanted, index * KEY_BYTES);
           return found;
         },
-        keyOf: (number) => bytes.toString('latin1', number * BYTES, number * BYTES + KEY_BYTES),
-        fingerprintOf: (number) => fingerprints[(number * BYTES + KEY_BYTES) / FINGERPRINT_BYTES]!,
+        keyOf: (number) => bytes.toString('latin1', 4 * number * WORDS, 4 * number * WORDS + KEY_BYTES),
+        fingerprintOf: (number) => fingerprints[(number * WORDS + KEY_WORDS) / 2]!,
         marksOf: (number) => words[number * WORDS + FLAGS_AT]! & ~SEEN,
         placeOf(number) {
           const ordinal = words[number * WORDS + ORDINAL_AT]!;
@@ -180,6 +182,11 @@ function createTable(part: ListedPeople['part'], expected: number) {
       };
     },
   };
+}
+
+/** A copy, because a buffer may begin anywhere. */
+function wordsOf(buffer: Buffer): Int32Array {
+  return new Int32Array(new Uint8Array(buffer).buffer);
 }
 
 /** Four characters, a byte each, as the number that they are in memory. */

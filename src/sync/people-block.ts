@@ -133,13 +133,19 @@ export function encodePeople(people: readonly (BlockPerson | RecordedPerson)[]):
   return builder.build();
 }
 
-/** distinct_id, e-mail and userId of each. */
-export function parseRows(text: string): [string | null, string | null, string | null][] {
+/** distinct_id, e-mail and userId. */
+type Row = [string | null, string | null, string | null];
+
+export function parseRows(text: string): Row[] {
   return JSON.parse(text);
 }
 
+export function toPerson([distinctId, email, userId]: Row): Person {
+  return { distinctId, email, userId };
+}
+
 export function decodePeople(text: string): Person[] {
-  return parseRows(text).map(([distinctId, email, userId]) => ({ distinctId, email, userId }));
+  return parseRows(text).map(toPerson);
 }
 
 /** Undefined for somebody who has had no place. */

@@ -2,7 +2,7 @@ import type { Db } from '../../db/connect.ts';
 import { loadPeople } from '../../db/queries/list-block.ts';
 import type { ListedPeople } from './listed-people.ts';
 import type { Person } from './member-record.ts';
-import { decodePeople } from './people-block.ts';
+import { parseRows, toPerson } from './people-block.ts';
 
 /** Rows that are read in one statement, some 100 kB each. */
 const BLOCKS_PER_QUERY = 16;
@@ -22,10 +22,16 @@ export async function readPeople(
   }
   const people = new Map<number, Person>();
   const ids = [...byBlock.keys()];
+  const load = async (from: number) =>
+    from < ids.length ? await loadPeople(db, ids.slice(from, from + BLOCKS_PER_QUERY)) : [];
+  let loading = load(0);
   for (let from = 0; from < ids.length; from += BLOCKS_PER_QUERY) {
-    for (const row of await loadPeople(db, ids.slice(from, from + BLOCKS_PER_QUERY))) {
-      const decoded = decodePeople(row.people);
-      for (const { number, index } of byBlock.get(row.id)!) people.set(number, decoded[index]!);
+    const blocks = await loading;
+    // The next ones are on their way while these are parsed.
+    loading = load(from + BLOCKS_PER_QUERY);
+    for (const block of blocks) {
+      const rows = parseRows(block.people);
+      for (const { number, index } of byBlock.get(block.id)!) people.set(number, toPerson(rows[index]!));
     }
   }
   return people;
