@@ -20,11 +20,17 @@ export interface Place {
   index: number;
 }
 
+interface TableMemory {
+  words: Int32Array<ArrayBuffer>;
+  slots: Int32Array;
+}
+
 /**
  * Who is on the list by all that we know, of one part of the keys: a hash table in typed arrays, because a million
  * objects would cost more than the whole comparison. People are numbered from 0 in the order of their blocks.
  */
 export interface ListedPeople {
+  readonly memory: TableMemory;
   /** Which of how many parts of the keys this is. */
   readonly part: { index: number; parts: number };
   readonly count: number;
@@ -57,14 +63,18 @@ const WHOLE = { index: 0, parts: 1 };
 
 export const NOBODY_LISTED: ListedPeople = createTable(WHOLE, 0).build();
 
-/** Loads those of the export's list whose keys are in the part. */
+/**
+ * Loads those of the export's list whose keys are in the part. before: of another part, no longer used; its memory is
+ * taken over, because that of a large table is not given back soon.
+ */
 export async function loadListedPeople(
   db: Db,
   exportId: number,
   part: ListedPeople['part'] = WHOLE,
+  before?: ListedPeople,
 ): Promise<ListedPeople> {
   const people = await countListed(db, exportId);
-  const table = createTable(part, Math.ceil(people / part.parts));
+  const table = createTable(part, Math.ceil(people / part.parts), before?.memory);
   const load = (after: string) => loadListBlocks(db, exportId, { after, limit: BLOCKS_PER_QUERY });
   for (let blocks = await load('0'); blocks.length > 0; ) {
     // The next ones are on their way while these are added.
@@ -75,9 +85,10 @@ export async function loadListedPeople(
   return table.build();
 }
 
-function createTable(part: ListedPeople['part'], expected: number) {
+function createTable(part: ListedPeople['part'], expected: number, memory?: TableMemory) {
   const blocks: { id: string; start: number }[] = [];
-  let words = new Int32Array(Math.max(16, expected) * WORDS);
+  const size = Math.max(16, expected) * WORDS;
+  let words = memory && memory.words.length >= size ? memory.words : new Int32Array(size);
   let count = 0;
   /** The ordinal of somebody is their place among all people of all blocks, those who are not on the list counted too. */
   let rows = 0;
@@ -110,10 +121,11 @@ function createTable(part: ListedPeople['part'], expected: number) {
     build(): ListedPeople {
       const bytes = Buffer.from(words.buffer);
       const fingerprints = new Float64Array(words.buffer);
-      let size = 16;
-      while (size < count * 1.5) size *= 2;
-      const mask = size - 1;
-      const slots = new Int32Array(size).fill(NOBODY);
+      let slotCount = 16;
+      while (slotCount < count * 1.5) slotCount *= 2;
+      const mask = slotCount - 1;
+      const slots = memory?.slots.length === slotCount ? memory.slots : new Int32Array(slotCount);
+      slots.fill(NOBODY);
       for (let number = 0; number < count; number++) {
         let slot = words[number * WORDS]! & mask;
         while (slots[slot] !== NOBODY) slot = (slot + 1) & mask;
@@ -145,12 +157,14 @@ function createTable(part: ListedPeople['part'], expected: number) {
       }
 
       return {
+        memory: { words, slots },
         part,
         count,
         find,
         findKey: (key) => findWords(wordOf(key, 0), wordOf(key, 4), wordOf(key, 8), wordOf(key, 12)),
         findKeys(wanted, size) {
           const found = new Int32Array(size);
+          if (count === 0) return found.fill(NOBODY);
           // Once more than needed, so that the second round finds the slots in the processor's cache.
           for (let index = 0; index < size; index++) {
             found[index] = slots[wanted.readInt32LE(index * KEY_BYTES) & mask]!;

@@ -111,11 +111,9 @@ async function writePlan(db: Db, input: PlanInput, journal: Journal): Promise<Pl
     Math.min(partsFor(people, input.peopleInMemory), members ? partitions : Number.POSITIVE_INFINITY);
   const hasRejections = await hasOpenRejections(db, exportId);
   let hasKept = false;
+  let listed = input.listed;
   for (let part = 0; part < parts; part++) {
-    const listed =
-      part === 0 && input.listed
-        ? input.listed
-        : await loadListedPeople(db, exportId, { index: part, parts });
+    if (!listed || part > 0) listed = await loadListedPeople(db, exportId, { index: part, parts }, listed);
     const perPart = Math.max(1, partitions / parts);
     for (let partition = part * perPart; members && partition < (part + 1) * perPart; partition++) {
       const range = { partition, partitions, listed, hasRejections, journal, counts, isAddedBefore };
