@@ -3,13 +3,17 @@ import { people } from './support/people.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 
 /** Rows by which people are on a list. */
-async function countBlocks(app: TestApp): Promise<number> {
-  const rows = await app.app.sync.db
+async function readBlocks(app: TestApp): Promise<{ id: string; live_count: number }[]> {
+  return app.app.sync.db
     .selectFrom('sync_batches')
-    .select('id')
+    .select(['id', 'live_count'])
     .where('live_count', '>', 0)
+    .orderBy('id')
     .execute();
-  return rows.length;
+}
+
+async function countBlocks(app: TestApp): Promise<number> {
+  return (await readBlocks(app)).length;
 }
 
 test('a list of many small changes is gathered into few blocks, and goes on as before', async () => {
@@ -95,4 +99,24 @@ test('whoever comes twice with two addresses counts once, whichever of them is o
     counts: { members: 2, unchanged: 1, added: 1, removed: 1 },
   });
   expect(app.iterable.membersOf(cohort.listName).sort()).toEqual(['b@example.com', 'new@example.com']);
+});
+
+test('an unchanged list that is compared in parts keeps its rows, and a small change writes what changed', async () => {
+  await using app = await startTestApp({ env: { COMPARISON_MEMORY_PEOPLE: '10', ITERABLE_BATCH_SIZE: '8' } });
+  await app.connect();
+  const everybody = people(64);
+  const cohort = await app.addCohort('Parts', everybody);
+  const first = await app.syncToEnd(cohort.id);
+  const blocksBefore = await readBlocks(app);
+
+  const second = await app.runToEnd(first.exportId);
+  expect(second.counts).toMatchObject({ members: 64, unchanged: 64, requestsSent: 0 });
+  expect(await readBlocks(app)).toEqual(blocksBefore);
+
+  app.mixpanel.setMembers(cohort.externalId, everybody.slice(1));
+  const third = await app.runToEnd(first.exportId);
+  expect(third.counts).toMatchObject({ members: 63, unchanged: 63, removed: 1 });
+  const blocksAfter = await readBlocks(app);
+  expect(blocksAfter.reduce((sum, block) => sum + block.live_count, 0)).toBe(63);
+  expect(blocksAfter.map(({ id }) => id)).toEqual(blocksBefore.map(({ id }) => id));
 });

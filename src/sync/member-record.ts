@@ -64,7 +64,8 @@ export const readRecord = {
   reason: (buffer: Buffer, at: number): RejectionReason | undefined => LOCAL_REASONS[buffer[at + 4]!],
   distinctIdFingerprint: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 5),
   order: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + 13),
-  /** Where the bytes of the fingerprint begin. */
+  fingerprint: (buffer: Buffer, at: number): number => buffer.readDoubleLE(at + FINGERPRINT_AT),
+  /** Where its bytes begin. */
   fingerprintAt: (at: number): number => at + FINGERPRINT_AT,
   /** Where the row of the person begins and ends, as writeRow has written it. */
   rowAt: (at: number): number => at + ROW_AT,

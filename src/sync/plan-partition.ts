@@ -62,7 +62,7 @@ export interface PartitionInput {
   now: Date;
 }
 
-/** Numbers in the list of the people whom these records speak of. */
+/** Numbers in the list of the people whom these records speak of and of whom more must be known than that. */
 export function listMet(input: Pick<PartitionInput, 'buffer' | 'offsets' | 'listed'>): number[] {
   const { buffer, offsets, listed } = input;
   if (listed.count === 0) return [];
@@ -70,9 +70,14 @@ export function listMet(input: Pick<PartitionInput, 'buffer' | 'offsets' | 'list
   for (const at of offsets) {
     if (readRecord.reason(buffer, at) !== undefined) continue;
     const number = listed.find(buffer, readRecord.keyAt(at));
-    if (number >= 0) met.push(number);
+    if (number >= 0 && (listed.isSeen(number) || !isAsListed(listed, number, buffer, at))) met.push(number);
   }
   return met;
+}
+
+/** On the list, known by all the same, and nothing special about them. */
+function isAsListed(listed: ListedPeople, number: number, buffer: Buffer, at: number): boolean {
+  return listed.marksOf(number) === 0 && listed.fingerprintOf(number) === readRecord.fingerprint(buffer, at);
 }
 
 /**
@@ -107,6 +112,10 @@ export function planPartition(input: PartitionInput): PartitionPlan {
     const marks = number < 0 ? 0 : listed.marksOf(number);
     const place = number < 0 ? undefined : listed.placeOf(number);
     if (number >= 0) listed.see(number);
+    if (number >= 0 && isAsListed(listed, number, buffer, at)) {
+      plan.unchanged++;
+      return;
+    }
     if (place && (marks & MARKS.kept) !== 0) plan.requalified.push(place);
     if (number >= 0 && (marks & (MARKS.uncertain | MARKS.missing)) === 0) {
       if (isWritten(at, number)) addPerson(plan.additions, at, NOTES.resent, place);
