@@ -5,6 +5,8 @@ import { partitionOf } from './key-range.ts';
 import { KEY_BYTES } from './member-record.ts';
 
 const MAX_PARTS = 256;
+/** By so much the largest part may exceed the average without its table having to grow, which doubles it. */
+const UNEVENNESS = 1.05;
 const BLOCKS_PER_QUERY = 20;
 const SEEN = 256;
 const NOBODY = -1;
@@ -74,7 +76,8 @@ export async function loadListedPeople(
   before?: ListedPeople,
 ): Promise<ListedPeople> {
   const people = await countListed(db, exportId);
-  const table = createTable(part, Math.ceil(people / part.parts), before?.memory);
+  const expected = part.parts === 1 ? people : Math.ceil((people / part.parts) * UNEVENNESS);
+  const table = createTable(part, expected, before?.memory);
   const load = (after: string) => loadListBlocks(db, exportId, { after, limit: BLOCKS_PER_QUERY });
   for (let blocks = await load('0'); blocks.length > 0; ) {
     // The next ones are on their way while these are added.
