@@ -3,15 +3,21 @@ import { MixpanelUnexpectedAnswerError } from '../src/sync/sources/mixpanel/erro
 import { readPage } from '../src/sync/sources/mixpanel/read-page.ts';
 import { createRandom, type Random } from './support/random.ts';
 
+interface Page {
+  session_id: unknown;
+  page_size: unknown;
+  total?: unknown;
+  results: { $distinct_id: unknown; $properties?: { $email?: unknown; $iterable_user_id?: unknown } }[];
+}
+
 /** What a page says, read the plain way. */
 function readPlainly(bytes: Uint8Array) {
-  const { session_id, page_size, total, results } = JSON.parse(new TextDecoder().decode(bytes));
+  const page: Page = JSON.parse(new TextDecoder().decode(bytes));
   return {
-    sessionId: session_id,
-    pageSize: page_size,
-    total: total ?? null,
-    // biome-ignore lint/suspicious/noExplicitAny: any JSON.
-    members: results.map((result: any) => ({
+    sessionId: page.session_id,
+    pageSize: page.page_size,
+    total: page.total ?? null,
+    members: page.results.map((result) => ({
       distinctId: String(result.$distinct_id),
       email: result.$properties?.$email,
       userId: result.$properties?.$iterable_user_id,

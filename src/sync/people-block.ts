@@ -127,7 +127,7 @@ export function createBlockBuilder(capacity: number): BlockBuilder {
 }
 
 /** All of them in one block. */
-export function encodePeople(people: readonly (BlockPerson | RecordedPerson)[]): EncodedPeople {
+export function encodePeople(people: readonly BlockPerson[]): EncodedPeople {
   const builder = createBlockBuilder(people.length);
   for (const person of people) builder.add(person);
   return builder.build();
