@@ -1,18 +1,17 @@
-import { fingerprint, hashKey } from './hash.ts';
-import { type IdentityRules, identityKey, resolveIdentity } from './identity.ts';
+import type { IdentityRules } from './identity.ts';
 import { partitionOf } from './key-range.ts';
 import type { ListedPeople } from './listed-people.ts';
 import {
   KEY_BYTES,
-  type MemberRecord,
+  type MemberColumns,
   maxRecordBytes,
   offsetsOf,
   readRecord,
-  writeKey,
   writeRecord,
 } from './member-record.ts';
+import { createNormaliser } from './normalise-members.ts';
 import { findRepeats, type ReadDistinctIds, type Repeats } from './repeated-members.ts';
-import type { MemberPage, SourceMember } from './sources/source.ts';
+import type { MemberPage } from './sources/source.ts';
 import { createSpill } from './spill.ts';
 
 /** About this many people are planned at a time. */
@@ -60,6 +59,7 @@ export function createMemberCollector(
   listed: ListedPeople,
 ): MemberCollector {
   const { count, part } = listed;
+  const normalise = createNormaliser(rules);
   const partitions = Math.max(partitionsFor(Math.max(expectedPeople, count * part.parts)), part.parts);
   const records = createSpill(partitions);
   const marks = createSpill(partitions);
@@ -68,24 +68,27 @@ export function createMemberCollector(
   let matched = 0;
 
   /** listedNumber: of the person on the list with the same identity, or -1. */
-  function addRecord(record: MemberRecord, listedNumber: number) {
+  function addMember(columns: MemberColumns, index: number, order: number, listedNumber: number) {
     received++;
-    if (record.reason === undefined) withIdentity++;
-    const number = isMatch(listed, listedNumber, record) ? listedNumber : -1;
+    const hasIdentity = columns.identities[index]!.kind === 'subscriber';
+    if (hasIdentity) withIdentity++;
+    const isMatching = hasIdentity && isMatch(listed, listedNumber, columns.fingerprints[index]!);
+    const number = isMatching ? listedNumber : -1;
     if (number >= 0) {
       listed.see(number);
       matched++;
     } else {
-      const partition = partitionOf(record.key.charCodeAt(0), partitions);
-      const room = records.reserve(partition, maxRecordBytes(record));
-      records.commit(partition, writeRecord(room.buffer, room.start, record));
+      const partition = partitionOf(columns.keys[index * KEY_BYTES]!, partitions);
+      const room = records.reserve(partition, maxRecordBytes(columns, index));
+      records.commit(partition, writeRecord(room.buffer, room.start, columns, index, order));
     }
     // Who it was is looked up only when the same mark comes twice.
-    const slot = record.distinctIdFingerprint % partitions;
+    const mark = columns.distinctIdFingerprints[index]!;
+    const slot = mark % partitions;
     const place = marks.reserve(slot, 24);
-    place.buffer.writeDoubleLE(record.distinctIdFingerprint, place.start);
+    place.buffer.writeDoubleLE(mark, place.start);
     place.buffer.writeDoubleLE(number, place.start + 8);
-    place.buffer.writeDoubleLE(record.order, place.start + 16);
+    place.buffer.writeDoubleLE(order, place.start + 16);
     marks.commit(slot, 24);
   }
 
@@ -98,13 +101,12 @@ export function createMemberCollector(
     get received() {
       return received;
     },
-    async add(page) {
-      const start = page.number * ORDERS_PER_PAGE;
-      const all = page.members.map((member, index) => toRecord(member, start + index, rules));
-      const numbers = listed.findKeys(keysOf(all), all.length);
-      all.forEach((record, index) => {
-        addRecord(record, numbers[index]!);
-      });
+    async add({ number, members }) {
+      const columns = normalise(members);
+      const numbers = listed.findKeys(columns.keys, members.length);
+      for (let index = 0; index < members.length; index++) {
+        addMember(columns, index, number * ORDERS_PER_PAGE + index, numbers[index]!);
+      }
       if (records.isFull()) await records.flush();
       if (marks.isFull()) await marks.flush();
     },
@@ -132,49 +134,8 @@ export function createMemberCollector(
   };
 }
 
-function keysOf(records: MemberRecord[]): Buffer {
-  const keys = Buffer.allocUnsafe(records.length * KEY_BYTES);
-  records.forEach(({ key }, index) => {
-    writeKey(keys, index * KEY_BYTES, key);
-  });
-  return keys;
-}
-
 /** On the list, known by all the same, nothing special about them, and nobody came as the same person before. */
-function isMatch(listed: ListedPeople, number: number, record: MemberRecord): boolean {
-  if (number < 0 || record.reason !== undefined || listed.isSeen(number)) return false;
-  return listed.marksOf(number) === 0 && listed.fingerprintOf(number) === record.fingerprint;
-}
-
-function toRecord(member: SourceMember, order: number, rules: IdentityRules): MemberRecord {
-  // PostgreSQL's text cannot hold NUL.
-  const distinctId = member.distinctId.includes('\0')
-    ? member.distinctId.replaceAll('\0', '\uFFFD')
-    : member.distinctId;
-  const identity = resolveIdentity(member, rules);
-  const { email, userId } = identity;
-  const isRejected = identity.kind === 'rejected';
-  const distinctIdFingerprint = fingerprint(distinctId);
-  // One object for each member: there are a million of them.
-  return {
-    key: hashKey(isRejected ? `d:${distinctId}` : identityKey(rules.projectType, identity)),
-    reason: isRejected ? identity.reason : undefined,
-    distinctIdFingerprint,
-    fingerprint: isRejected ? 0 : personFingerprint(rules.projectType, distinctIdFingerprint, email, userId),
-    order,
-    distinctId,
-    email,
-    userId,
-  };
-}
-
-/** Of all that is known of somebody but the identity itself, which the key stands for. Never 0. */
-function personFingerprint(
-  projectType: IdentityRules['projectType'],
-  mark: number,
-  email: string | undefined,
-  userId: string | undefined,
-): number {
-  const other = projectType === 'EMAIL' ? userId : email;
-  return (other === undefined ? mark : fingerprint(`${mark} ${other}`)) || 1;
+function isMatch(listed: ListedPeople, number: number, fingerprint: number): boolean {
+  if (number < 0 || listed.isSeen(number)) return false;
+  return listed.marksOf(number) === 0 && listed.fingerprintOf(number) === fingerprint;
 }

@@ -1,8 +1,13 @@
 import { hash } from 'node:crypto';
 
+/** 32 characters, a byte each. The first 16 are the key of the text. */
+export function sha256(text: string): string {
+  return hash('sha256', text, 'binary');
+}
+
 /** The first 128 bits of SHA-256 as 16 characters, a byte each: two people never share one. */
 export function hashKey(text: string): string {
-  return hash('sha256', text, 'binary').slice(0, 16);
+  return sha256(text).slice(0, 16);
 }
 
 /** A key as PostgreSQL's uuid takes it. */

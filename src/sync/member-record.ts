@@ -1,4 +1,5 @@
 import type { RejectionReason } from '../../db/values.ts';
+import type { Identity } from './identity.ts';
 
 /** What is known of one person. */
 export interface Person {
@@ -7,21 +8,16 @@ export interface Person {
   userId: string | null;
 }
 
-/** One member as the plan needs them, and how they are laid out in a spill. */
-export interface MemberRecord {
-  /** Hash of the Iterable identity, or of the distinct_id for somebody who has none. */
-  key: string;
-  /** Why there is no identity; undefined for everybody who has one. */
-  reason: RejectionReason | undefined;
-  /** Of the distinct_id, to find repeated ones. */
-  distinctIdFingerprint: number;
-  /** Of all that is known of the person: as long as it is the same, nothing is to be done. */
-  fingerprint: number;
-  /** Place in the source. */
-  order: number;
-  distinctId: string;
-  email: string | undefined;
-  userId: string | undefined;
+/** Members of a page as the plan needs them, column by column: objects of a million people would cost more than all else. */
+export interface MemberColumns {
+  readonly distinctIds: readonly string[];
+  readonly identities: readonly Identity[];
+  /** Hashes of the Iterable identities, or of the distinct_id for somebody who has none; KEY_BYTES each. */
+  readonly keys: Buffer;
+  /** Of the distinct_ids, to find repeated ones. */
+  readonly distinctIdFingerprints: Float64Array;
+  /** Of all that is known of a person: as long as it is the same, nothing is to be done. */
+  readonly fingerprints: Float64Array;
 }
 
 const LOCAL_REASONS: readonly (RejectionReason | undefined)[] = [
@@ -40,18 +36,27 @@ const FINGERPRINT_AT = KEY_AT + KEY_BYTES;
 const ROW_AT = FINGERPRINT_AT + FINGERPRINT_BYTES;
 
 /** The most bytes that writeRecord may need. */
-export function maxRecordBytes(record: MemberRecord): number {
-  return ROW_AT + maxRowBytes(record.distinctId, record.email, record.userId);
+export function maxRecordBytes({ distinctIds, identities }: MemberColumns, index: number): number {
+  const { email, userId } = identities[index]!;
+  return ROW_AT + maxRowBytes(distinctIds[index], email, userId);
 }
 
-/** Writes one record and returns its length in bytes. */
-export function writeRecord(buffer: Buffer, start: number, record: MemberRecord): number {
-  buffer[start + 4] = LOCAL_REASONS.indexOf(record.reason);
-  buffer.writeDoubleLE(record.distinctIdFingerprint, start + 5);
-  buffer.writeDoubleLE(record.order, start + 13);
-  writeKey(buffer, start + KEY_AT, record.key);
-  buffer.writeDoubleLE(record.fingerprint, start + FINGERPRINT_AT);
-  const end = writeRow(buffer, start + ROW_AT, record.distinctId, record.email, record.userId);
+/** Writes the record of one member and returns its length in bytes. order: their place in the source. */
+export function writeRecord(
+  buffer: Buffer,
+  start: number,
+  columns: MemberColumns,
+  index: number,
+  order: number,
+): number {
+  const { keys } = columns;
+  const identity = columns.identities[index]!;
+  buffer[start + 4] = identity.kind === 'rejected' ? LOCAL_REASONS.indexOf(identity.reason) : 0;
+  buffer.writeDoubleLE(columns.distinctIdFingerprints[index]!, start + 5);
+  buffer.writeDoubleLE(order, start + 13);
+  copyBytes(keys, index * KEY_BYTES, (index + 1) * KEY_BYTES, buffer, start + KEY_AT);
+  buffer.writeDoubleLE(columns.fingerprints[index]!, start + FINGERPRINT_AT);
+  const end = writeRow(buffer, start + ROW_AT, columns.distinctIds[index], identity.email, identity.userId);
   buffer.writeUInt32LE(end - start, start);
   return end - start;
 }
@@ -89,7 +94,7 @@ export function copyBytes(from: Buffer, start: number, end: number, to: Buffer, 
   for (let index = start; index < end; index++) to[at + index - start] = from[index]!;
 }
 
-/** So does its write. */
+/** So does its write. Of a longer text the first KEY_BYTES characters. */
 export function writeKey(buffer: Buffer, at: number, key: string): void {
   for (let index = 0; index < KEY_BYTES; index++) buffer[at + index] = key.charCodeAt(index);
 }
@@ -111,9 +116,12 @@ const NOT_PLAIN = -1;
 
 /** Writes [distinctId, email, userId] as JSON, which is how blocks keep people, and returns where it ends. */
 export function writeRow(buffer: Buffer, start: number, distinctId: Text, email: Text, userId: Text): number {
-  let end = writePlain(buffer, start, OPENING, distinctId);
-  end = writePlain(buffer, end, COMMA, email);
-  end = writePlain(buffer, end, COMMA, userId);
+  const middle = writePlain(buffer, start, OPENING, distinctId);
+  let end = writePlain(buffer, middle, COMMA, email);
+  end =
+    userId === distinctId
+      ? writeAgain(buffer, start + 1, middle, end)
+      : writePlain(buffer, end, COMMA, userId);
   if (end !== NOT_PLAIN) {
     buffer[end] = CLOSING;
     return end + 1;
@@ -121,6 +129,14 @@ export function writeRow(buffer: Buffer, start: number, distinctId: Text, email:
   // PostgreSQL's json takes no half of a surrogate pair.
   const row = [distinctId, email, userId].map((text) => text?.toWellFormed() ?? null);
   return start + buffer.write(JSON.stringify(row), start, 'utf8');
+}
+
+/** What lies there already, after a comma: quicker than to write it anew. */
+function writeAgain(buffer: Buffer, from: number, to: number, end: number): number {
+  if (end === NOT_PLAIN) return NOT_PLAIN;
+  buffer[end] = COMMA;
+  copyBytes(buffer, from, to, buffer, end + 1);
+  return end + 1 + to - from;
 }
 
 /** Text that is spelt alike in JSON, after one byte of punctuation. Returns where it ends, NOT_PLAIN if it is not such. */

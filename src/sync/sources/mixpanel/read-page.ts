@@ -94,16 +94,19 @@ function scanRows(bytes: Buffer): { start: number; end: number; members: SourceM
   /** A string without escapes. */
   function takeString(): boolean {
     if (!take(QUOTE)) return false;
-    span.start = at;
+    // In variables of this function alone, which the processor keeps at hand.
+    let end = at;
     let seen = 0;
-    for (; ; at++) {
-      const byte = bytes[at];
+    for (const all = bytes; ; end++) {
+      const byte = all[end];
       if (byte === undefined || byte < 0x20 || byte === BACKSLASH) return false;
       if (byte === QUOTE) break;
       seen |= byte;
     }
-    span.end = at++;
+    span.start = at;
+    span.end = end;
     span.isAscii = seen < 0x80;
+    at = end + 1;
     return true;
   }
 
