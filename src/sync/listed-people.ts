@@ -3,6 +3,7 @@ import type { Db } from '../../db/connect.ts';
 import { countListed, type ListBlock, loadListBlocks } from '../../db/queries/list-block.ts';
 import { partitionOf } from './key-range.ts';
 import { KEY_BYTES } from './member-record.ts';
+import { readAhead } from './read-ahead.ts';
 
 const MAX_PARTS = 256;
 /** By so much the largest part may exceed the average without its table having to grow, which doubles it. */
@@ -78,13 +79,14 @@ export async function loadListedPeople(
   const people = await countListed(db, exportId);
   const expected = part.parts === 1 ? people : Math.ceil((people / part.parts) * UNEVENNESS);
   const table = createTable(part, expected, before?.memory);
-  const load = (after: string) => loadListBlocks(db, exportId, { after, limit: BLOCKS_PER_QUERY });
-  for (let blocks = await load('0'); blocks.length > 0; ) {
-    // The next ones are on their way while these are added.
-    const next = blocks.length < BLOCKS_PER_QUERY ? [] : load(blocks.at(-1)!.id);
-    for (const block of blocks) table.addBlock(block);
-    blocks = await next;
-  }
+  let after: string | undefined = '0';
+  const loadNext = async () => {
+    if (after === undefined) return undefined;
+    const blocks = await loadListBlocks(db, exportId, { after, limit: BLOCKS_PER_QUERY });
+    after = blocks.length < BLOCKS_PER_QUERY ? undefined : blocks.at(-1)!.id;
+    return blocks;
+  };
+  for await (const blocks of readAhead(loadNext)) for (const block of blocks) table.addBlock(block);
   return table.build();
 }
 

@@ -3,6 +3,7 @@ import { loadPeople } from '../../db/queries/list-block.ts';
 import type { ListedPeople } from './listed-people.ts';
 import type { Person } from './member-record.ts';
 import { parseRows, toPerson } from './people-block.ts';
+import { readAhead } from './read-ahead.ts';
 
 /** Rows that are read in one statement, some 100 kB each. */
 const BLOCKS_PER_QUERY = 16;
@@ -22,13 +23,14 @@ export async function readPeople(
   }
   const people = new Map<number, Person>();
   const ids = [...byBlock.keys()];
-  const load = async (from: number) =>
-    from < ids.length ? await loadPeople(db, ids.slice(from, from + BLOCKS_PER_QUERY)) : [];
-  let loading = load(0);
-  for (let from = 0; from < ids.length; from += BLOCKS_PER_QUERY) {
-    const blocks = await loading;
-    // The next ones are on their way while these are parsed.
-    loading = load(from + BLOCKS_PER_QUERY);
+  let from = 0;
+  const loadNext = async () => {
+    if (from >= ids.length) return undefined;
+    const wanted = ids.slice(from, from + BLOCKS_PER_QUERY);
+    from += BLOCKS_PER_QUERY;
+    return await loadPeople(db, wanted);
+  };
+  for await (const blocks of readAhead(loadNext)) {
     for (const block of blocks) {
       const rows = parseRows(block.people);
       for (const { number, index } of byBlock.get(block.id)!) people.set(number, toPerson(rows[index]!));
