@@ -27,6 +27,8 @@ export function connectDatabase(options: DatabaseOptions): Database {
     max: options.maxConnections ?? 10,
     connectionTimeoutMillis: 10_000,
     application_name: 'cohort-sync',
+    // A transaction may have a statement under way while the next one is made: it is sent at once.
+    pipeline: true,
   });
   pool.on('error', (error) => options.onIdleError?.(error));
   // A connection that breaks while it is in use is told of by the statement that fails. Its event, which the pool does not
