@@ -90,7 +90,7 @@ async function preview(
   return {
     ...toPreview(plan.counts),
     estimatedRequests: requests,
-    estimatedSeconds: readSeconds + secondsFor(deps, requests),
+    estimatedSeconds: Math.round(10 * (readSeconds + secondsFor(deps, requests))) / 10,
   };
 }
 

@@ -42,8 +42,16 @@ async function connectServer(serverUrl: string): Promise<pg.Client> {
   return client;
 }
 
+let last: Promise<void> = Promise.resolve();
+
 /** Runs a statement on the server, one at a time over all processes. */
-export async function onServer(serverUrl: string, statement: string): Promise<void> {
+export function onServer(serverUrl: string, statement: string): Promise<void> {
+  const run = last.then(() => runOnServer(serverUrl, statement));
+  last = run.catch(() => undefined);
+  return run;
+}
+
+async function runOnServer(serverUrl: string, statement: string): Promise<void> {
   connecting ??= connectServer(serverUrl);
   const client = await connecting.catch((error) => {
     connecting = undefined;
