@@ -68,18 +68,20 @@ test('more reads than queries at a time, in two processes, all go on, and no mor
   await using app = await startTestApp(paged);
   await using _other = await startAnother(app, { env: { ROLES: 'worker' } });
   await app.connect();
+  // A process executes forty runs of one project at a time: as long as nobody is answered, the other one has the rest.
   const cohorts = await addCohorts(
     app,
-    Array.from({ length: 10 }, (_, index) => people(12, `c${index}-`)),
+    Array.from({ length: 42 }, (_, index) => people(4, `c${index}-`)),
   );
-  app.sandbox.faults.add({ operation: 'mixpanel.engage', delayMs: 100 });
+  const answering = Promise.withResolvers<void>();
+  app.sandbox.faults.add({ operation: 'mixpanel.engage', delayMs: 50, hold: () => answering.promise });
   const runs = await Promise.all(cohorts.map((cohort) => app.startSync(cohort.id)));
-  // One of them executes eight at a time.
   const countReaders = async () =>
     (await app.app.sync.db.selectFrom('mixpanel_readers').select('reader_id').execute()).length;
   await expect.poll(countReaders, SOON).toBe(2);
+  answering.resolve();
   for (const { runId } of runs) {
-    expect(await app.untilOver(runId)).toMatchObject({ status: 'SUCCEEDED', counts: { members: 12 } });
+    expect(await app.untilOver(runId)).toMatchObject({ status: 'SUCCEEDED', counts: { members: 4 } });
   }
   expect(app.mixpanel.mostRunning).toBe(5);
   expect(app.sandbox.calls.of('mixpanel.engage').filter((call) => call.status !== 200)).toEqual([]);
