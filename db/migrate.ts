@@ -8,6 +8,7 @@ import * as peopleSegments from './migrations/0007-people-segments.ts';
 import * as removalGuard from './migrations/0008-removal-guard.ts';
 import * as turns from './migrations/0009-turns.ts';
 import * as mixpanelQueries from './migrations/0010-mixpanel-queries.ts';
+import * as mixpanelWebhook from './migrations/0011-mixpanel-webhook.ts';
 
 /** In order of their numbers; a merged one is never edited. */
 const migrations = {
@@ -19,6 +20,7 @@ const migrations = {
   '0008-removal-guard': removalGuard,
   '0009-turns': turns,
   '0010-mixpanel-queries': mixpanelQueries,
+  '0011-mixpanel-webhook': mixpanelWebhook,
 };
 
 /** Brings the database to the newest migration. Any number of processes may call it at once: the first

@@ -10,7 +10,10 @@ import type {
   IntegrationStatus,
   IterableProjectType,
   MixpanelRegion,
+  Partner,
   Provider,
+  PushAction,
+  PushState,
   QueryKind,
   QueryTurn,
   RejectionReason,
@@ -47,6 +50,10 @@ export interface Tables {
   rejections: RejectionTable;
   pacers: PacerTable;
   pacer_lines: PacerLineTable;
+  webhook_endpoints: WebhookEndpointTable;
+  pushed_sessions: PushedSessionTable;
+  pushed_pages: PushedPageTable;
+  pushed_members: PushedMemberTable;
 }
 
 interface ProjectTable {
@@ -145,6 +152,10 @@ interface CohortTable {
   refreshed_at: Date;
   /** FILE cohorts: whose cohort_file_members they are. */
   import_id: Int8 | null;
+  /** MIXPANEL_WEBHOOK cohorts, this and the following ones; see the migration 0011-mixpanel-webhook. */
+  replaced_by: Int8 | null;
+  last_received_at: Date | null;
+  push_note: string | null;
 }
 
 interface CohortImportTable {
@@ -299,6 +310,44 @@ interface PacerLineTable {
   seen_at: Date;
 }
 
+interface WebhookEndpointTable {
+  id: GeneratedInt8;
+  project_id: Int8;
+  partner: Partner;
+  key: string;
+  username: string;
+  /** Encrypted; see src/secrets.ts. */
+  password: string;
+  last_received_at: Date | null;
+}
+
+interface PushedSessionTable {
+  id: GeneratedInt8;
+  cohort_id: Int8;
+  action: PushAction;
+  session_id: string;
+  total_pages: number;
+  pages: Generated<number>;
+  state: Generated<PushState>;
+  begun_at: Date;
+}
+
+interface PushedPageTable {
+  session_id: Int8;
+  number: number;
+  /** Written as text. */
+  members: ColumnType<unknown, string, string>;
+}
+
+interface PushedMemberTable {
+  cohort_id: Int8;
+  distinct_id: string;
+  email: string | null;
+  user_id: string | null;
+  is_member: boolean;
+  session_id: Int8;
+}
+
 export type ProjectRow = Selectable<ProjectTable>;
 export type ApiTokenRow = Selectable<ApiTokenTable>;
 export type MixpanelConnectionRow = Selectable<MixpanelConnectionTable>;
@@ -309,3 +358,5 @@ export type SyncRunRow = Selectable<SyncRunTable>;
 export type SyncBatchRow = Selectable<SyncBatchTable>;
 export type PeopleSegmentRow = Selectable<PeopleSegmentTable>;
 export type RejectionRow = Selectable<RejectionTable>;
+export type WebhookEndpointRow = Selectable<WebhookEndpointTable>;
+export type PushedSessionRow = Selectable<PushedSessionTable>;

@@ -9,6 +9,11 @@ export type DataCenter = 'US' | 'EU';
 export type IterableProjectType = 'EMAIL' | 'USER_ID' | 'HYBRID';
 export type UserIdFallback = 'NONE' | 'DISTINCT_ID';
 export type CohortSource = 'MIXPANEL' | 'MIXPANEL_WEBHOOK' | 'FILE';
+/** Who calls our webhooks. */
+export type Partner = 'MIXPANEL' | 'ITERABLE';
+/** In Mixpanel's words: all members, those who joined, those who left. */
+export type PushAction = 'members' | 'add_members' | 'remove_members';
+export type PushState = 'OPEN' | 'WHOLE' | 'APPLIED' | 'EXPIRED';
 export type SyncType = 'ONE_TIME' | 'DYNAMIC';
 export type ExportStatus = 'ACTIVE' | 'PAUSED' | 'COMPLETED' | 'STOPPED';
 export type SyncTrigger = 'MANUAL' | 'SCHEDULED' | 'PUSH';

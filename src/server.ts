@@ -7,6 +7,7 @@ import { StartError } from './errors.ts';
 import { closeRevoked, findViewer } from './resolvers/api-token.ts';
 import { discardBody, readBody } from './server/body.ts';
 import { createGraphql } from './server/graphql.ts';
+import { handleMixpanelWebhook } from './server/mixpanel-webhook.ts';
 import { presentError } from './server/present-error.ts';
 import { createSessions } from './server/sessions.ts';
 import { serveWebSocket } from './server/websocket.ts';
@@ -74,6 +75,8 @@ export function createServer(options: {
   async function handle(request: IncomingMessage, response: ServerResponse) {
     const path = (request.url ?? '/').split('?')[0];
     if (path === '/graphql') return await handleGraphql(request, response);
+    const [, key] = /^\/webhooks\/mixpanel\/([\w-]+)$/.exec(path ?? '') ?? [];
+    if (key !== undefined) return await handleMixpanelWebhook(sync, key, request, response);
     if (path === '/health') return sendJson(response, 200, { status: 'ok' });
     if (path === '/ready') {
       const ready = !isDraining && (await options.isReady().catch(() => false));

@@ -36,7 +36,7 @@ export async function replaceMixpanelCohorts(
   });
 }
 
-/** Mixpanel cohorts that are not among these. */
+/** Mixpanel cohorts that are not among these, and those that another Mixpanel project pushed. */
 async function markCohortsAbsent(
   db: Db,
   projectId: string,
@@ -46,12 +46,15 @@ async function markCohortsAbsent(
     .updateTable('cohorts')
     .set({ present: false })
     .where('project_id', '=', projectId)
-    .where('source', '=', 'MIXPANEL')
+    .where('source', '!=', 'FILE')
     .where('present', '=', true)
     .where((eb) =>
       eb.or([
         eb('source_project_id', '!=', listed.exceptOf),
-        eb.not(eb('external_id', '=', sql<string>`any(${listed.externalIds}::text[])`)),
+        eb.and([
+          eb('source', '=', 'MIXPANEL'),
+          eb.not(eb('external_id', '=', sql<string>`any(${listed.externalIds}::text[])`)),
+        ]),
       ]),
     )
     .execute();
@@ -72,7 +75,7 @@ export async function stopExportsOfOtherProjects(
     .from('cohorts')
     .whereRef('cohorts.id', '=', 'exports.cohort_id')
     .where('exports.project_id', '=', projectId)
-    .where('cohorts.source', '=', 'MIXPANEL')
+    .where('cohorts.source', '!=', 'FILE')
     .where('cohorts.source_project_id', '!=', mixpanelProjectId)
     .returning('exports.id')
     .execute();

@@ -35,3 +35,17 @@ export function importCohort(
 ): Promise<CohortRow> {
   return importFile(sync, { projectId: viewer.project.id, ...input });
 }
+
+/** Mixpanel pushes every half hour, also when nothing has changed. */
+const SILENT_AFTER_MS = 3_600_000;
+
+/** Why the members of a pushed cohort may not be up to date. */
+export function pushWarning(
+  { sync }: Context,
+  { last_received_at: at, push_note: note }: CohortRow,
+): string | null {
+  if (at === null) return null;
+  const isSilent = sync.clock.now().getTime() - at.getTime() > SILENT_AFTER_MS;
+  const silence = `Mixpanel has pushed nothing since ${at.toISOString()}; it does so every 30 minutes. See to the sync in Mixpanel: an error there pauses it.`;
+  return [...(isSilent ? [silence] : []), ...(note === null ? [] : [note])].join(' ') || null;
+}

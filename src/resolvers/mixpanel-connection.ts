@@ -7,6 +7,8 @@ import { CohortSyncError } from '../errors.ts';
 import { MUTATION_BUDGET_MS } from '../sync/connect-iterable.ts';
 import * as connecting from '../sync/connect-mixpanel.ts';
 import * as refreshing from '../sync/refresh-cohorts.ts';
+import { newEndpoint, readEndpoint, type WebhookEndpoint } from '../sync/webhook-endpoint.ts';
+import { hasRole } from './api-token.ts';
 
 export function readMixpanel({ viewer, sync }: Context): Promise<MixpanelConnectionRow | undefined> {
   return findMixpanel({ db: sync.db, projectId: viewer.project.id });
@@ -41,4 +43,17 @@ export function disconnectMixpanel({ viewer, sync }: Context): Promise<boolean> 
 export async function refreshCohorts(ctx: Context): Promise<CohortRow[]> {
   await refreshing.refreshCohorts(ctx.sync, await requireMixpanel(ctx), { budgetMs: MUTATION_BUDGET_MS });
   return await listMixpanelCohorts({ db: ctx.sync.db, projectId: ctx.viewer.project.id });
+}
+
+/** Where Mixpanel is to push cohorts; null below ADMIN, because it holds a password. */
+export async function readWebhook(
+  { viewer, sync }: Context,
+  connection: MixpanelConnectionRow,
+): Promise<WebhookEndpoint | undefined> {
+  return hasRole(viewer, 'ADMIN') ? await readEndpoint(sync, connection.project_id, 'MIXPANEL') : undefined;
+}
+
+export async function replaceWebhook(ctx: Context): Promise<WebhookEndpoint> {
+  const { project_id } = await requireMixpanel(ctx);
+  return await newEndpoint(ctx.sync, project_id, 'MIXPANEL');
 }

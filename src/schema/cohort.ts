@@ -1,4 +1,4 @@
-import { importCohort, readCohorts, requireCohort } from '../resolvers/cohort.ts';
+import { importCohort, pushWarning, readCohorts, requireCohort } from '../resolvers/cohort.ts';
 import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
 import { CohortSource, Provider } from './enums.ts';
 import { readId } from './global-id.ts';
@@ -31,6 +31,17 @@ builder.node(Cohort, {
       description: 'When the source last told of it.',
     }),
     present: t.exposeBoolean('present', { description: 'False once the source no longer lists it.' }),
+    lastReceivedAt: t.expose('last_received_at', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When Mixpanel last pushed anything of it, to the second; null for other sources.',
+    }),
+    warning: t.string({
+      nullable: true,
+      description:
+        'Why its members may not be up to date: nothing was pushed for an hour, or a push came only in part; null otherwise.',
+      resolve: (cohort, _args, ctx) => pushWarning(ctx, cohort),
+    }),
     export: t.field({
       type: Export,
       nullable: true,

@@ -3,12 +3,15 @@ import {
   countQueries,
   disconnectMixpanel,
   readMixpanel,
+  readWebhook,
   refreshCohorts,
+  replaceWebhook,
 } from '../resolvers/mixpanel-connection.ts';
 import { builder, CHANGE, READ } from './builder.ts';
 import { IdMerge, IntegrationStatus, MixpanelRegion } from './enums.ts';
 import { Cohort, MixpanelConnection } from './refs.ts';
 import { credentialRule } from './rules.ts';
+import { WebhookEndpoint } from './webhook-endpoint.ts';
 
 builder.node(MixpanelConnection, {
   description: "The project's access to Mixpanel: one Mixpanel project, by a service account.",
@@ -38,6 +41,13 @@ builder.node(MixpanelConnection, {
     queriesPerHour: t.int({
       description: 'How many may be made in an hour; 0: as many as wanted.',
       resolve: (_connection, _args, ctx) => ctx.sync.env.mixpanel.queriesPerHour,
+    }),
+    webhook: t.field({
+      type: WebhookEndpoint,
+      nullable: true,
+      description:
+        "Where Mixpanel's cohort webhook is to be pointed, with its Basic credentials (role ADMIN; null for others).",
+      resolve: (connection, _args, ctx) => readWebhook(ctx, connection),
     }),
   }),
 });
@@ -94,6 +104,13 @@ builder.mutationFields((t) => ({
     description:
       'Forgets the service account; false when there was none. Cohorts and exports stay, but do not run until Mixpanel is connected again.',
     resolve: (_root, _args, ctx) => disconnectMixpanel(ctx),
+  }),
+  replaceMixpanelWebhook: t.field({
+    type: WebhookEndpoint,
+    authScopes: CHANGE,
+    description:
+      'Another address and other credentials for the cohort webhook. The ones before are refused from now on, which pauses what Mixpanel still sends there. MIXPANEL_NOT_CONNECTED.',
+    resolve: (_root, _args, ctx) => replaceWebhook(ctx),
   }),
   refreshCohorts: t.field({
     type: [Cohort],

@@ -8,6 +8,7 @@ import { MUTATION_BUDGET_MS } from './connect-iterable.ts';
 import type { SyncDeps } from './deps.ts';
 import { readCohortList, storeCohortList } from './refresh-cohorts.ts';
 import { createMixpanelClient } from './sources/mixpanel/client.ts';
+import { giveEndpoint } from './webhook-endpoint.ts';
 
 export interface ConnectMixpanelInput {
   region: MixpanelRegion;
@@ -47,6 +48,7 @@ export async function connectMixpanel(
       secret: deps.secrets.encrypt(input.serviceAccountSecret),
       now: deps.clock.now(),
     });
+    await giveEndpoint({ ...deps, db: trx }, projectId, 'MIXPANEL');
     await storeCohortList({ ...deps, db: trx }, connection, listed);
     for (const exportId of await stopExportsOfOtherProjects(trx, projectId, input.projectId)) {
       const active = await findActiveRun(trx, exportId);

@@ -139,7 +139,8 @@ function toShow(text: string | undefined): string | undefined {
   return text === NOT_TEXT ? undefined : text?.replaceAll('\0', '\uFFFD');
 }
 
-function decimal(value: number): string {
+/** As its decimal string. */
+export function decimal(value: number): string {
   return Number.isInteger(value) ? BigInt(value).toString() : String(value);
 }
 

@@ -8,6 +8,7 @@ import type { ReadSourceOptions } from './read-source.ts';
 import { createFileSource } from './sources/file/member-source.ts';
 import { QueriesUsedUpError } from './sources/mixpanel/errors.ts';
 import { createMixpanelSource } from './sources/mixpanel/member-source.ts';
+import { createPushedSource } from './sources/pushed/member-source.ts';
 import { type MemberSource, SourceError } from './sources/source.ts';
 
 export interface OpenedSource {
@@ -28,6 +29,13 @@ export function openMemberSource(
   if (cohort.source === 'FILE') {
     return {
       source: createFileSource({ db: deps.db, cohortId: cohort.id }),
+      expectedPeople,
+      beforeRead: async () => onPhase('READING'),
+    };
+  }
+  if (cohort.source === 'MIXPANEL_WEBHOOK' && cohort.present) {
+    return {
+      source: createPushedSource({ db: deps.db, cohortId: cohort.id }),
       expectedPeople,
       beforeRead: async () => onPhase('READING'),
     };

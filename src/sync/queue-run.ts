@@ -64,13 +64,17 @@ export async function runExport(
  * Nothing happens to an export that is not dynamic and active.
  */
 export async function requestPushRun(deps: SyncDeps, exportId: number): Promise<void> {
-  await deps.db.transaction().execute(async (trx) => {
-    const current = await lockExport(trx, exportId);
-    if (current.sync_type !== 'DYNAMIC' || current.status !== 'ACTIVE') return;
-    const { alreadyActive } = await queueRun(
-      { ...deps, db: trx },
-      { exportId, projectId: current.project_id, trigger: 'PUSH' },
-    );
-    if (alreadyActive) await requestFollowUp(trx, exportId);
+  await deps.db.transaction().execute((trx) => queuePushRun({ ...deps, db: trx }, exportId));
+}
+
+/** The same within a transaction, with which the run appears. */
+export async function queuePushRun(deps: SyncDeps, exportId: number): Promise<void> {
+  const current = await lockExport(deps.db, exportId);
+  if (current.sync_type !== 'DYNAMIC' || current.status !== 'ACTIVE') return;
+  const { alreadyActive } = await queueRun(deps, {
+    exportId,
+    projectId: current.project_id,
+    trigger: 'PUSH',
   });
+  if (alreadyActive) await requestFollowUp(deps.db, exportId);
 }

@@ -7,6 +7,7 @@ import { indexPeople } from './index-people.ts';
 import { queueDueRuns } from './queue-due-runs.ts';
 import { createRecall } from './recall-put-off.ts';
 import { refreshDueCohorts } from './refresh-cohorts.ts';
+import { applyPushes, expirePushes } from './sources/pushed/apply-pushes.ts';
 
 export interface Scheduler {
   stop(): Promise<void>;
@@ -32,8 +33,16 @@ export function startScheduler(deps: SyncDeps): Scheduler {
       await beat('calling parked runs', () => callParkedRuns(deps));
     }),
     everySecond(() => beat('refreshing cohorts', () => refreshDueCohorts(deps))),
+    everySecond(() => beat('applying what was pushed', () => applyPushes(deps))),
     everySecond(() => beat('indexing people', () => indexPeople(deps.db, deps.clock.now()))),
-    schedule('*/10 * * * * *', () => beat('deleting old ledgers', () => forgetLedgers(deps)), options),
+    schedule(
+      '*/10 * * * * *',
+      async () => {
+        await beat('deleting old ledgers', () => forgetLedgers(deps));
+        await beat('dropping what was pushed in part', () => expirePushes(deps));
+      },
+      options,
+    ),
   ];
   return {
     async stop() {

@@ -1,0 +1,116 @@
+import { sql } from 'kysely';
+import type { Db } from '../connect.ts';
+import type { PushedSessionRow } from '../tables.ts';
+
+export interface PushedMember {
+  distinct_id: string;
+  email: string | null;
+  user_id: string | null;
+}
+
+/**
+ * Makes the cohort what the session says of it. Of somebody whom a newer session has named it says nothing, and nothing at
+ * all when a newer one has told all members. Within a transaction, one session of a cohort at a time.
+ */
+export async function applySession(db: Db, session: PushedSessionRow): Promise<void> {
+  const { id, cohort_id: cohortId } = session;
+  const { replaced_by: replacedBy } = await db
+    .selectFrom('cohorts')
+    .select('replaced_by')
+    .where('id', '=', cohortId)
+    .executeTakeFirstOrThrow();
+  if (replacedBy === null || BigInt(id) > BigInt(replacedBy)) await applyNewer(db, session);
+  await db.updateTable('pushed_sessions').set({ state: 'APPLIED' }).where('id', '=', id).execute();
+  await db.deleteFrom('pushed_pages').where('session_id', '=', id).execute();
+  await forgetLeft(db, cohortId);
+}
+
+async function applyNewer(db: Db, { id, cohort_id: cohortId, action }: PushedSessionRow): Promise<void> {
+  // Of somebody who comes twice the first row counts.
+  await sql`
+    create temporary table pushed_stage on commit drop as
+    select distinct on (distinct_id) distinct_id, email, user_id
+    from (
+      select (member ->> 0) collate "C" as distinct_id, member ->> 1 as email, member ->> 2 as user_id, number, place
+      from pushed_pages, json_array_elements(members) with ordinality as listed (member, place)
+      where session_id = ${id}
+    ) as rows
+    order by distinct_id, number, place
+  `.execute(db);
+  await sql`analyze pushed_stage`.execute(db);
+  const isMember = action !== 'remove_members';
+  // A row that says nothing new is written only for the sake of sessions that may still come late; all members leave a mark
+  // of their own for that.
+  const isNews =
+    action === 'members'
+      ? sql`(held.email, held.user_id, held.is_member) is distinct from (excluded.email, excluded.user_id, true)`
+      : sql`true`;
+  await sql`
+    insert into pushed_members as held (cohort_id, distinct_id, email, user_id, is_member, session_id)
+    select ${cohortId}::bigint, distinct_id, email, user_id, ${isMember}, ${id}::bigint from pushed_stage
+    on conflict (cohort_id, distinct_id) do update
+      set email = excluded.email, user_id = excluded.user_id, is_member = excluded.is_member,
+        session_id = excluded.session_id
+      where held.session_id < excluded.session_id and ${isNews}
+  `.execute(db);
+  if (action === 'members') {
+    await sql`
+      update pushed_members as held set is_member = false, session_id = ${id}
+      where cohort_id = ${cohortId} and is_member and session_id < ${id}
+        and not exists (select from pushed_stage where pushed_stage.distinct_id = held.distinct_id)
+    `.execute(db);
+    await db.updateTable('cohorts').set({ replaced_by: id }).where('id', '=', cohortId).execute();
+  }
+  await sql`drop table pushed_stage`.execute(db);
+}
+
+/** Those who left, unless a session that was begun before may still become whole. */
+async function forgetLeft(db: Db, cohortId: string): Promise<void> {
+  await sql`
+    delete from pushed_members where cohort_id = ${cohortId} and not is_member and session_id < coalesce(
+      (select min(id) from pushed_sessions where cohort_id = ${cohortId} and state in ('OPEN', 'WHOLE')),
+      9223372036854775807
+    )
+  `.execute(db);
+}
+
+/** Of all sessions that have been applied. */
+export async function setPushed(db: Db, cohortId: string, now: Date): Promise<void> {
+  await sql`
+    update cohorts set refreshed_at = ${now}, push_note = null, member_count = (
+      select count(*) from pushed_members where cohort_id = ${cohortId} and is_member
+    ) where id = ${cohortId}
+  `.execute(db);
+}
+
+export async function setPushNote(db: Db, cohortId: string, note: string): Promise<void> {
+  await db.updateTable('cohorts').set({ push_note: note }).where('id', '=', cohortId).execute();
+}
+
+export async function countPushedMembers(db: Db, cohortId: string): Promise<number> {
+  const row = await db
+    .selectFrom('pushed_members')
+    .select(sql<number>`count(*)::int`.as('count'))
+    .where('cohort_id', '=', cohortId)
+    .where('is_member', '=', true)
+    .executeTakeFirstOrThrow();
+  return row.count;
+}
+
+/** In the order of their distinct_ids. */
+export function readPushedMembers(
+  db: Db,
+  cohortId: string,
+  after: string,
+  limit: number,
+): Promise<PushedMember[]> {
+  return db
+    .selectFrom('pushed_members')
+    .select(['distinct_id', 'email', 'user_id'])
+    .where('cohort_id', '=', cohortId)
+    .where('is_member', '=', true)
+    .where('distinct_id', '>', after)
+    .orderBy('distinct_id')
+    .limit(limit)
+    .execute();
+}

@@ -1,0 +1,85 @@
+import type { Db } from '../connect.ts';
+import type { WebhookEndpointRow } from '../tables.ts';
+import type { Partner } from '../values.ts';
+
+export interface NewEndpoint {
+  projectId: string;
+  partner: Partner;
+  key: string;
+  username: string;
+  /** Encrypted. */
+  password: string;
+}
+
+export function findEndpoint(
+  db: Db,
+  projectId: string,
+  partner: Partner,
+): Promise<WebhookEndpointRow | undefined> {
+  return db
+    .selectFrom('webhook_endpoints')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .where('partner', '=', partner)
+    .executeTakeFirst();
+}
+
+/** By the key in the address; with the project's connection to Mixpanel, if there is one. */
+export async function findEndpointByKey(
+  db: Db,
+  partner: Partner,
+  key: string,
+): Promise<{ endpoint: WebhookEndpointRow; mixpanelProjectId: string | null } | undefined> {
+  const row = await db
+    .selectFrom('webhook_endpoints')
+    .leftJoin('mixpanel_connections', 'mixpanel_connections.project_id', 'webhook_endpoints.project_id')
+    .selectAll('webhook_endpoints')
+    .select('mixpanel_connections.mixpanel_project_id')
+    .where('webhook_endpoints.partner', '=', partner)
+    .where('webhook_endpoints.key', '=', key)
+    .executeTakeFirst();
+  if (!row) return undefined;
+  const { mixpanel_project_id, ...endpoint } = row;
+  return { endpoint, mixpanelProjectId: mixpanel_project_id };
+}
+
+/** The first one of the project stays; it is given when there is one already. */
+export async function ensureEndpoint(db: Db, endpoint: NewEndpoint): Promise<void> {
+  await db
+    .insertInto('webhook_endpoints')
+    .values(toValues(endpoint))
+    .onConflict((conflict) => conflict.columns(['project_id', 'partner']).doNothing())
+    .execute();
+}
+
+/** The one before is no longer known. */
+export function replaceEndpoint(db: Db, endpoint: NewEndpoint): Promise<WebhookEndpointRow> {
+  const { key, username, password } = endpoint;
+  return db
+    .insertInto('webhook_endpoints')
+    .values(toValues(endpoint))
+    .onConflict((conflict) =>
+      conflict.columns(['project_id', 'partner']).doUpdateSet({ key, username, password }),
+    )
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** To the second: many calls come in one. */
+export async function noteReceived(db: Db, endpointId: string, at: Date): Promise<void> {
+  await db
+    .updateTable('webhook_endpoints')
+    .set({ last_received_at: at })
+    .where('id', '=', endpointId)
+    .where((eb) =>
+      eb.or([
+        eb('last_received_at', 'is', null),
+        eb('last_received_at', '<', new Date(at.getTime() - 1_000)),
+      ]),
+    )
+    .execute();
+}
+
+function toValues({ projectId, ...values }: NewEndpoint) {
+  return { project_id: projectId, ...values };
+}

@@ -1,0 +1,23 @@
+import type * as endpoints from '../sync/webhook-endpoint.ts';
+import { builder } from './builder.ts';
+
+export const WebhookEndpoint = builder.objectRef<endpoints.WebhookEndpoint>('WebhookEndpoint').implement({
+  description: 'Where a partner is to call this service.',
+  fields: (t) => ({
+    url: t.string({
+      description:
+        'The address, which is part of the secret: PUBLIC_URL, or HOST and PORT when it is not set.',
+      resolve: ({ key }, _args, { sync }) => {
+        const { publicUrl, host, port } = sync.env;
+        return `${publicUrl ?? `http://${host}:${port}`}/webhooks/mixpanel/${key}`;
+      },
+    }),
+    username: t.exposeString('username', { description: 'Of HTTP Basic authentication.' }),
+    password: t.exposeString('password', { description: 'Of HTTP Basic authentication.' }),
+    lastReceivedAt: t.expose('lastReceivedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When something that could be used last came in; to the second.',
+    }),
+  }),
+});

@@ -1,0 +1,57 @@
+import { findExportIdOfCohort } from '../../../../db/queries/cohort-file.ts';
+import { applySession, setPushed, setPushNote } from '../../../../db/queries/pushed-member.ts';
+import {
+  deleteOldSessions,
+  expireSessions,
+  listPushedCohorts,
+  lockPushedCohort,
+  nextWholeSession,
+} from '../../../../db/queries/pushed-session.ts';
+import type { SyncDeps } from '../../deps.ts';
+import { queuePushRun } from '../../queue-run.ts';
+
+const DAY_MS = 24 * 3_600_000;
+/** Mixpanel's own snapshot lasts as long; then it tells all members anew. */
+const EXPIRES_AFTER_MS = 3 * DAY_MS;
+/** Until then a page that is repeated is known to have been applied. */
+const FORGOTTEN_AFTER_MS = 30 * DAY_MS;
+
+/**
+ * Applies the sessions that are whole, each in one go, and runs the dynamic exports of their cohorts. Any number of
+ * processes may call it at once.
+ */
+export async function applyPushes(deps: SyncDeps): Promise<void> {
+  for (const cohortId of await listPushedCohorts(deps.db)) await applyToCohort(deps, cohortId);
+}
+
+async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<void> {
+  await deps.db.transaction().execute(async (trx) => {
+    if (!(await lockPushedCohort(trx, cohortId))) return;
+    let applied = 0;
+    for (;;) {
+      const session = await nextWholeSession(trx, cohortId);
+      if (!session) break;
+      await applySession(trx, session);
+      applied++;
+    }
+    if (applied === 0) return;
+    await setPushed(trx, cohortId, deps.clock.now());
+    const exportId = await findExportIdOfCohort(trx, cohortId);
+    if (exportId !== undefined) await queuePushRun({ ...deps, db: trx }, exportId);
+  });
+}
+
+/** What never became whole removes nobody; the cohort says so. */
+export async function expirePushes({ db, clock }: SyncDeps): Promise<void> {
+  const now = clock.now().getTime();
+  await db.transaction().execute(async (trx) => {
+    for (const session of await expireSessions(trx, new Date(now - EXPIRES_AFTER_MS))) {
+      await setPushNote(
+        trx,
+        session.cohort_id,
+        `Of ${session.total_pages} pages that Mixpanel began to push at ${session.begun_at.toISOString()} only ${session.pages} came within three days. They were left out; nobody was added or removed by them.`,
+      );
+    }
+  });
+  await deleteOldSessions(db, new Date(now - FORGOTTEN_AFTER_MS));
+}

@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import type { PushAction } from '../../../../db/values.ts';
+import { decimal } from '../../identity.ts';
+
+/** One call of Mixpanel's cohort webhook. */
+export interface Push {
+  action: PushAction;
+  mixpanelProjectId: string;
+  cohortId: string;
+  cohortName: string;
+  description: string | null;
+  sessionId: string;
+  /** 1-based. */
+  page: number;
+  totalPages: number;
+  members: PushedRow[];
+}
+
+/** distinct_id, e-mail and userId as far as they are told; text that no rule takes for well-formed stands for what is none. */
+export type PushedRow = [distinctId: string, email: string | null, userId: string | null];
+
+/** The message tells Mixpanel's user what is wrong; it names no person. */
+export class PushUnusableError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'PushUnusableError';
+  }
+}
+
+/** PostgreSQL's text cannot hold NUL, and JSON no half of a surrogate pair. */
+const text = z
+  .union([z.string(), z.number()])
+  .transform((value) => (typeof value === 'number' ? decimal(value) : clean(value)));
+const identifier = text.pipe(z.string().min(1).max(200));
+const count = z.coerce.number().pipe(z.int().min(1).max(1_000_000));
+
+const push = z.object({
+  action: z.enum(['members', 'add_members', 'remove_members']),
+  parameters: z.object({
+    mixpanel_project_id: identifier,
+    mixpanel_cohort_id: identifier,
+    mixpanel_cohort_name: text.pipe(z.string().min(1).max(1_000)),
+    mixpanel_cohort_description: text.nullish(),
+    mixpanel_session_id: identifier,
+    page_info: z
+      .object({ total_pages: count, page_count: count })
+      .refine(({ total_pages, page_count }) => page_count <= total_pages, {
+        message: 'page_count is larger than total_pages',
+      })
+      .nullish(),
+    members: z.array(z.record(z.string(), z.unknown())),
+  }),
+});
+
+/** Throws PushUnusableError. */
+export function readPush(body: Buffer): Push {
+  const { action, parameters } = parse(body);
+  const members = parameters.members.map(readRow).filter((row) => row !== undefined);
+  return {
+    action,
+    mixpanelProjectId: parameters.mixpanel_project_id,
+    cohortId: parameters.mixpanel_cohort_id,
+    cohortName: parameters.mixpanel_cohort_name,
+    description: parameters.mixpanel_cohort_description ?? null,
+    sessionId: parameters.mixpanel_session_id,
+    page: parameters.page_info?.page_count ?? 1,
+    totalPages: parameters.page_info?.total_pages ?? 1,
+    members,
+  };
+}
+
+function parse(body: Buffer): z.infer<typeof push> {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch {
+    throw new PushUnusableError('The body is not JSON in UTF-8.');
+  }
+  const result = push.safeParse(json);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new PushUnusableError(`${issue!.path.join('.') || 'The body'}: ${issue!.message}.`);
+}
+
+/** Mixpanel's own have 255 at most; an index of PostgreSQL takes no more than 2,700 bytes. */
+const MAX_DISTINCT_ID_LENGTH = 600;
+/** Stands for a value that is neither text nor number: no rule takes it for well-formed. */
+const NOT_TEXT = '\uFFFD';
+
+/** Undefined for a row that names nobody. */
+function readRow(member: Record<string, unknown>): PushedRow | undefined {
+  const email = readText(member.email) ?? readText(member.$email);
+  const distinctId = readText(member.mixpanel_distinct_id) ?? readText(member.$distinct_id) ?? email;
+  if (distinctId === undefined || distinctId === NOT_TEXT) return undefined;
+  if (distinctId.length > MAX_DISTINCT_ID_LENGTH) return undefined;
+  return [distinctId, email ?? null, readText(member.$iterable_user_id) ?? null];
+}
+
+/** An empty value is absent. */
+function readText(value: unknown): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value === 'number') return decimal(value);
+  return typeof value === 'string' ? clean(value) : NOT_TEXT;
+}
+
+function clean(value: string): string {
+  return value.replaceAll('\0', '\uFFFD').toWellFormed();
+}

@@ -1,0 +1,26 @@
+import { insertPage } from '../../../../db/queries/pushed-session.ts';
+import type { SyncDeps } from '../../deps.ts';
+import { type Push, PushUnusableError } from './read-push.ts';
+
+/** Keeps the page. Throws PushUnusableError when it is of another Mixpanel project than the connected one. */
+export async function receivePush(
+  { db, clock }: Pick<SyncDeps, 'db' | 'clock'>,
+  owner: { projectId: string; mixpanelProjectId: string },
+  push: Push,
+): Promise<void> {
+  if (push.mixpanelProjectId !== owner.mixpanelProjectId) {
+    throw new PushUnusableError(
+      `The cohort is of the Mixpanel project ${push.mixpanelProjectId}; Cohort Sync is connected to another one.`,
+    );
+  }
+  const { page, members, ...told } = push;
+  await db.transaction().execute((trx) =>
+    insertPage(trx, {
+      ...told,
+      projectId: owner.projectId,
+      number: page,
+      members: JSON.stringify(members),
+      now: clock.now(),
+    }),
+  );
+}
