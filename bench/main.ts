@@ -4,7 +4,17 @@ import { fileURLToPath } from 'node:url';
 import { readOptions, USAGE } from './support/options.ts';
 
 /** Runs the benchmarks one after the other, each in a process of its own, so that none inherits another's memory. */
-const NAMES = ['sync-speed', 'memory', 'pacing', 'watchers', 'storage', 'member-lookup', 'floor', 'crash'];
+const NAMES = [
+  'sync-speed',
+  'memory',
+  'pacing',
+  'watchers',
+  'storage',
+  'member-lookup',
+  'cohort-push',
+  'floor',
+  'crash',
+];
 /** A proof and no figure. */
 const ONLY_WHEN_NAMED = ['crash'];
 

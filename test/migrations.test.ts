@@ -20,6 +20,7 @@ const FROZEN = {
   '0008-removal-guard.ts': 'c277a46f56ed29c3989046242ddbbd077a0be7ecd9150876f016c1a09c2474e5',
   '0009-turns.ts': '296bf48fc293a8f8a05faf3193bcbf775b905f7b554aec5696f8e875dd670a82',
   '0010-mixpanel-queries.ts': '809c91c042275c92a13888f02af13a2fec91450278ee0352028865bf1bf0b8db',
+  '0011-mixpanel-webhook.ts': '82afe0f9f72843b04a1fc72838c35e1b0b4ca4e8688630845bf8ab1eabe13964',
 };
 
 test('merged migrations are frozen', async () => {

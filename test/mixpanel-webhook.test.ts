@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { queueDueRuns } from '../src/sync/queue-due-runs.ts';
 import { applyPushes } from '../src/sync/sources/pushed/apply-pushes.ts';
 import {
   basic,
@@ -204,6 +205,19 @@ test('what comes only in part removes nobody, is left out after three days, and 
   expect((await pushedCohort(app)).warning).toBeNull();
 });
 
+test('a cohort that has never come whole changes no list, and is exported as soon as it has', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const { push } = await createPusher(app);
+  await push({ session: 's1', page: 1, pages: 2, members: [pushed('a')] });
+  const cohort = await pushedCohort(app);
+  expect(cohort.memberCount).toBeNull();
+  const early = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  expect(early).toMatchObject({ status: 'FAILED', error: { code: 'SOURCE_INCOMPLETE', retryable: true } });
+  await push({ session: 's1', page: 2, pages: 2, members: [pushed('b')] });
+  expect(await app.untilRuns(early.exportId, 2)).toMatchObject({ trigger: 'PUSH', counts: { added: 2 } });
+});
+
 test('another Mixpanel project that is connected ends what the old one pushed', async () => {
   await using app = await startTestApp();
   await app.connect();
@@ -226,4 +240,28 @@ test('another Mixpanel project that is connected ends what the old one pushed', 
   });
   expect(stopped.status).toBe('STOPPED');
   expect((await push({ session: 's2', members: [] })).status).toBe(400);
+});
+
+test('without a connection to Mixpanel nobody knows the rules of identity: no run begins, and none is due', async () => {
+  await using app = await startTestApp({ now: '2026-06-01T00:00:00Z' });
+  await app.connect();
+  const { push } = await createPusher(app);
+  await push({ session: 's1', members: [pushed('a')] });
+  await untilApplied(app);
+  const cohort = await pushedCohort(app);
+  const { exportId } = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  await app.api.query('mutation { disconnectMixpanel }');
+  const refusal = await app.api.fail('mutation ($id: ID!) { runExport(exportId: $id) { id } }', {
+    id: exportId,
+  });
+  expect(refusal.extensions.code).toBe('MIXPANEL_NOT_CONNECTED');
+  app.clock.advance({ minutes: 20 });
+  await queueDueRuns(app.app.sync);
+  const countRuns = async () =>
+    (await app.api.query('query ($id: ID!) { export(id: $id) { runs { totalCount } } }', { id: exportId }))
+      .export.runs.totalCount;
+  expect(await countRuns()).toBe(1);
+  // Connected again, the grid goes on.
+  await app.connectMixpanel({ idMerge: 'ORIGINAL' });
+  expect(await app.untilRuns(exportId, 2)).toMatchObject({ trigger: 'SCHEDULED', status: 'SUCCEEDED' });
 });

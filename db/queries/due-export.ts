@@ -28,7 +28,13 @@ export async function listDueExports(db: Db, now: Date): Promise<DueExport[]> {
       'mixpanel_connections.mixpanel_project_id',
     ])
     .where('exports.next_run_at', '<=', now)
-    .where((eb) => eb.or([eb('next_scheduled_at', 'is', null), eb('next_scheduled_at', '<=', now)]))
+    .where((eb) =>
+      eb.or([
+        eb('cohorts.source', '!=', 'MIXPANEL'),
+        eb('next_scheduled_at', 'is', null),
+        eb('next_scheduled_at', '<=', now),
+      ]),
+    )
     .orderBy('exports.next_run_at')
     .execute();
   return rows.map(({ id, project_id, created_at, source, region, mixpanel_project_id }) => ({
@@ -63,9 +69,7 @@ export function runningExports(db: Db) {
     .where('exports.status', '=', 'ACTIVE')
     .where('exports.sync_type', '=', 'DYNAMIC')
     .where('integrations.status', '=', 'CONNECTED')
-    .where((eb) =>
-      eb.or([eb('cohorts.source', '!=', 'MIXPANEL'), eb('mixpanel_connections.id', 'is not', null)]),
-    );
+    .where((eb) => eb.or([eb('cohorts.source', '=', 'FILE'), eb('mixpanel_connections.id', 'is not', null)]));
 }
 
 /** After this run none of the Mixpanel project's exports is due before. */

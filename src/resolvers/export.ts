@@ -96,7 +96,7 @@ export async function startSync(
 ): Promise<SyncRunRow> {
   const cohort = await requireCohort(ctx, input.cohortId);
   const integration = await requireIntegration(ctx, input.provider);
-  if (cohort.source === 'MIXPANEL') await requireMixpanel(ctx);
+  if (cohort.source !== 'FILE') await requireMixpanel(ctx);
   return await startExport(ctx.sync, { cohort, integration, syncType: input.syncType });
 }
 
@@ -107,7 +107,7 @@ export async function previewSync(
 ): Promise<SyncPreview> {
   const cohort = await requireCohort(ctx, input.cohortId);
   const integration = await requireIntegration(ctx, input.provider);
-  const mixpanel = cohort.source === 'MIXPANEL' ? await requireMixpanel(ctx) : undefined;
+  const mixpanel = cohort.source !== 'FILE' ? await requireMixpanel(ctx) : undefined;
   return await preview.previewSync(ctx.sync, { cohort, integration, mixpanel });
 }
 
@@ -125,7 +125,7 @@ export async function runExport(
 export async function requirePartners(ctx: Context, exported: ExportRow): Promise<void> {
   await requireIntegration(ctx, 'ITERABLE');
   const cohort = await readCohortOf(ctx, exported);
-  if (cohort.source === 'MIXPANEL') await requireMixpanel(ctx);
+  if (cohort.source !== 'FILE') await requireMixpanel(ctx);
 }
 
 export async function pauseExport(ctx: Context, exportId: number): Promise<ExportRow> {

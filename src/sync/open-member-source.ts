@@ -33,13 +33,6 @@ export function openMemberSource(
       beforeRead: async () => onPhase('READING'),
     };
   }
-  if (cohort.source === 'MIXPANEL_WEBHOOK' && cohort.present) {
-    return {
-      source: createPushedSource({ db: deps.db, cohortId: cohort.id }),
-      expectedPeople,
-      beforeRead: async () => onPhase('READING'),
-    };
-  }
   if (!mixpanel) {
     throw new SourceError(
       'SOURCE_UNAUTHORIZED',
@@ -58,6 +51,20 @@ export function openMemberSource(
       'COHORT_NOT_FOUND',
       'Mixpanel no longer lists this cohort. The list stays as it is; stop the export, or restore the cohort.',
     );
+  }
+  if (cohort.source === 'MIXPANEL_WEBHOOK') {
+    // Nobody knows who is in it: the list is not emptied for that.
+    if (cohort.member_count === null) {
+      throw new SourceError(
+        'SOURCE_INCOMPLETE',
+        'Mixpanel has not pushed the whole cohort yet. Nothing was changed; a dynamic export runs once it has.',
+      );
+    }
+    return {
+      source: createPushedSource({ db: deps.db, cohortId: cohort.id }),
+      expectedPeople,
+      beforeRead: async () => onPhase('READING'),
+    };
   }
   return {
     source: createMixpanelSource({

@@ -21,7 +21,14 @@ const FORGOTTEN_AFTER_MS = 30 * DAY_MS;
  * processes may call it at once.
  */
 export async function applyPushes(deps: SyncDeps): Promise<void> {
-  for (const cohortId of await listPushedCohorts(deps.db)) await applyToCohort(deps, cohortId);
+  for (const cohortId of await listPushedCohorts(deps.db)) {
+    await applyToCohort(deps, cohortId).catch((error) =>
+      deps.logger.warn(
+        { err: error, cohortId },
+        'a pushed session could not be applied; the next beat tries again',
+      ),
+    );
+  }
 }
 
 async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<void> {
