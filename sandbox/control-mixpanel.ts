@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Control, ControlTarget } from './control.ts';
 import type { CohortOptions, MixpanelProject, SandboxCohort } from './mixpanel/project.ts';
+import { type PushOptions, pushCohort } from './mixpanel/push.ts';
 
 /** Ids come as numbers in bodies and as text in queries. */
 const id = z.union([z.int(), z.string()]).transform(String);
@@ -53,6 +54,16 @@ const newCohort = ofProject.extend({
   members,
 });
 
+const push = ofCohort.extend({
+  url: z.string(),
+  username: z.string(),
+  password: z.string(),
+  isShuffled: z.boolean().optional(),
+  isRepeated: z.boolean().optional(),
+  leaveOut: z.int().optional(),
+  firstWaitMs: z.number().optional(),
+});
+
 const done = { ok: true };
 
 export const mixpanelControls: Record<string, Control> = {
@@ -88,6 +99,12 @@ export const mixpanelControls: Record<string, Control> = {
     const project = findProject(target, given.project);
     project.setMembers(findCohort(project, given.cohortId).id, given.members);
     return done;
+  },
+  'POST /_control/mixpanel/push': (target, input) => {
+    const { project: projectId, cohortId, url, username, password, ...options } = push.parse(input);
+    const project = findProject(target, projectId);
+    const cohort = findCohort(project, cohortId);
+    return pushCohort(project, cohort, { url, username, password }, options as PushOptions);
   },
 };
 

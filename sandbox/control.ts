@@ -9,7 +9,7 @@ import type { Sandbox } from './start-sandbox.ts';
 
 export type ControlTarget = Pick<Sandbox, 'iterable' | 'mixpanel'> & { calls: CallLog; faults: Faults };
 
-/** What one control does: its input is the body, or the query of a GET or DELETE. The result goes out as JSON. */
+/** What one control does: its input is the body, or the query of a GET or DELETE. What it gives, or promises, goes out as JSON. */
 export type Control = (target: ControlTarget, input: unknown) => unknown;
 
 const fault = z.strictObject({
@@ -62,7 +62,7 @@ export async function serveControl(
   try {
     const hasBody = request.body.trim() !== '';
     const input: unknown = hasBody ? JSON.parse(request.body) : Object.fromEntries(request.query);
-    sendReply(response, { status: 200, body: control(target, input) });
+    sendReply(response, { status: 200, body: await control(target, input) });
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     sendReply(response, { status: 400, body: { error: text } });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { pushCohort } from '../sandbox/mixpanel/push.ts';
 import { queueDueRuns } from '../src/sync/queue-due-runs.ts';
 import { applyPushes } from '../src/sync/sources/pushed/apply-pushes.ts';
 import {
@@ -10,6 +11,7 @@ import {
   toBody,
   untilApplied,
 } from './support/mixpanel-push.ts';
+import { people } from './support/people.ts';
 import { startTestApp } from './support/test-app.ts';
 import { makeToken } from './support/tokens.ts';
 
@@ -264,4 +266,33 @@ test('without a connection to Mixpanel nobody knows the rules of identity: no ru
   // Connected again, the grid goes on.
   await app.connectMixpanel({ idMerge: 'ORIGINAL' });
   expect(await app.untilRuns(exportId, 2)).toMatchObject({ trigger: 'SCHEDULED', status: 'SUCCEEDED' });
+});
+
+test('the sandbox pushes as Mixpanel does: all members once, then who joined and who left, and again after a 503', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const { endpoint } = await createPusher(app);
+  const cohort = app.mixpanel.addCohort({ name: 'Pushed', members: people(2_500) });
+  const push = (options = {}) => pushCohort(app.mixpanel, cohort, endpoint, { firstWaitMs: 1, ...options });
+  // Until its last page has come, it has not come.
+  expect(await push({ isShuffled: true, leaveOut: 2 })).toMatchObject({ status: 'SUCCEEDED', calls: 2 });
+  await applyPushes(app.app.sync);
+  expect((await pushedCohort(app)).memberCount).toBeNull();
+  expect(await push({ isShuffled: true, isRepeated: true })).toMatchObject({ status: 'SUCCEEDED', calls: 6 });
+  await untilApplied(app);
+  expect((await pushedCohort(app)).memberCount).toBe(2_500);
+
+  app.mixpanel.setMembers(cohort.id, [...people(2_400), ...people(10, 'new')]);
+  await app.api.query('mutation { disconnectMixpanel }');
+  expect(await push()).toMatchObject({
+    status: 'FAILED',
+    calls: 6,
+    message: expect.stringMatching(/not connected/),
+  });
+  await app.connectMixpanel();
+  expect(await push()).toMatchObject({ status: 'SUCCEEDED', calls: 2 });
+  await untilApplied(app);
+  expect((await pushedCohort(app)).memberCount).toBe(2_410);
+  const wrong = { ...endpoint, password: 'wrong' };
+  expect(await pushCohort(app.mixpanel, cohort, wrong)).toMatchObject({ status: 'PAUSED', calls: 1 });
 });
