@@ -2,8 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
+import type { SandboxCohort } from '../sandbox/mixpanel/project.ts';
+import { type PushTarget, pushCohort } from '../sandbox/mixpanel/push.ts';
 import { type Sample, seedSample } from '../sandbox/sample.ts';
 import { type Sandbox, startSandbox } from '../sandbox/start-sandbox.ts';
 import { type App, startApp } from '../src/app.ts';
@@ -12,8 +16,9 @@ import { createLogger } from '../src/logger.ts';
 
 /**
  * The sandbox and the service together: connects both partners, exports a cohort of 50,000 people through the public
- * API, shows the run as the public subscription tells it, and checks that the list equals the cohort. Then it stays
- * up, or ends with --once: exit code 0 only when list and cohort are equal. Leaves nothing behind.
+ * API, shows the run as the public subscription tells it, and checks that the list equals the cohort; the same with a
+ * cohort that Mixpanel pushes. Then it stays up, or ends with --once: exit code 0 only when lists and cohorts are equal.
+ * Leaves nothing behind.
  */
 const isOnce = process.argv.includes('--once');
 /** Often enough to be watched, seldom enough for Mixpanel's 60 queries an hour. */
@@ -53,23 +58,51 @@ async function demonstrate(): Promise<boolean> {
     );
   }
 
-  const { startSync } = await api<{ startSync: { id: string; export: { listName: string } } }>(
-    `mutation ($input: StartSyncInput!) { startSync(input: $input) { id export { listName } } }`,
-    { input: { cohortId: customers.id, syncType: 'ONE_TIME' } },
+  const exportAndShow = async (cohort: ListedCohort, syncType: string, wanted: SandboxCohort) => {
+    const { startSync } = await api<{ startSync: { id: string; export: { listName: string } } }>(
+      `mutation ($input: StartSyncInput!) { startSync(input: $input) { id export { listName } } }`,
+      { input: { cohortId: cohort.id, syncType } },
+    );
+    const { listName } = startSync.export;
+    say(`\nExporting "${cohort.name}" to the list ${listName}:`);
+    await showProgress(url, token, startSync.id);
+    const emails = emailsOf(wanted);
+    const isEqual = isDeepStrictEqual(emails, sample.iterable.membersOf(listName));
+    const unknown = wanted.members.count - emails.length;
+    const exception = unknown === 0 ? '' : `, but for ${unknown} who have no e-mail address`;
+    say(`\nThe list in Iterable ${isEqual ? 'equals' : 'does NOT equal'} the cohort${exception}.`);
+    return { runId: startSync.id, isEqual };
+  };
+  const read = await exportAndShow(customers, 'ONE_TIME', sample.cohorts.customers);
+  const pushed = await exportAndShow(
+    await receivePush(api, url, sample),
+    'DYNAMIC',
+    sample.cohorts.newsletter,
   );
-  const { listName } = startSync.export;
-  say(`\nExporting "${customers.name}" to the list ${listName}:`);
-  await showProgress(url, token, startSync.id);
-
-  const isEqual = isListEqual(sample, listName);
-  say(
-    isEqual
-      ? '\nThe list in Iterable equals the cohort.'
-      : '\nThe list in Iterable does NOT equal the cohort.',
-  );
-  if (isEqual && !isOnce) tellWhatNext({ url, token, sandbox, trialId: trial.id, runId: startSync.id });
+  const isEqual = read.isEqual && pushed.isEqual;
+  if (isEqual && !isOnce) tellWhatNext({ url, token, sandbox, trialId: trial.id, runId: read.runId });
   app.sync.logger.flush();
   return isEqual;
+}
+
+/** Mixpanel pushes a cohort to the service's webhook; gives it as soon as it has come whole. */
+async function receivePush(api: Api, url: string, { mixpanel, cohorts }: Sample): Promise<ListedCohort> {
+  const { mixpanel: connection } = await api<{ mixpanel: { webhook: PushTarget } }>(
+    `{ mixpanel { webhook { url username password } } }`,
+  );
+  const { webhook } = connection;
+  // The service may have had to take another port than the usual one.
+  const target = { ...webhook, url: `${url}${new URL(webhook.url).pathname}` };
+  say(`\nMixpanel pushes "${cohorts.newsletter.name}" to the service's webhook, its pages in any order.`);
+  const { status, message } = await pushCohort(mixpanel, cohorts.newsletter, target, { isShuffled: true });
+  if (status !== 'SUCCEEDED') throw new Error(`The push ended as ${status}: ${message}`);
+  for (;;) {
+    const whole = (await listCohorts(api, 'MIXPANEL_WEBHOOK')).find(
+      ({ memberCount }) => memberCount !== null,
+    );
+    if (whole) return whole;
+    await wait(100);
+  }
 }
 
 async function startService(sandbox: Sandbox): Promise<{ app: App; url: string; token: string }> {
@@ -137,13 +170,15 @@ interface ListedCohort {
   id: string;
   externalId: string;
   name: string;
-  memberCount: number;
+  memberCount: number | null;
   exportable: boolean;
 }
 
-async function listCohorts(api: Api): Promise<ListedCohort[]> {
+async function listCohorts(api: Api, source = 'MIXPANEL'): Promise<ListedCohort[]> {
   const { cohorts } = await api<{ cohorts: { edges: { node: ListedCohort }[] } }>(
-    `{ cohorts { edges { node { id externalId name memberCount exportable } } } }`,
+    `query ($source: CohortSource) {
+      cohorts(source: $source) { edges { node { id externalId name memberCount exportable } } } }`,
+    { source },
   );
   return cohorts.edges.map((edge) => edge.node);
 }
@@ -186,11 +221,12 @@ async function showProgress(url: string, token: string, runId: string): Promise<
   await client.dispose();
 }
 
-function isListEqual({ iterable, cohorts }: Sample, listName: string): boolean {
-  const { count, member } = cohorts.customers.members;
-  const wanted = Array.from({ length: count }, (_, index) => String(member(index).properties?.$email)).sort();
-  const listed = iterable.membersOf(listName);
-  return wanted.length === listed.length && wanted.every((email, index) => email === listed[index]);
+/** Of everybody in the cohort who can be known in Iterable. */
+function emailsOf({ members }: SandboxCohort): string[] {
+  return Array.from({ length: members.count }, (_, index) => members.member(index).properties?.$email)
+    .filter((email) => email !== undefined)
+    .map(String)
+    .sort();
 }
 
 function tellWhatNext(demo: {
