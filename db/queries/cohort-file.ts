@@ -135,13 +135,3 @@ export async function publishImport(
     .executeTakeFirstOrThrow();
   return { cohort, replaced: null };
 }
-
-/** The export of a cohort, if it has one. */
-export async function findExportIdOfCohort(db: Db, cohortId: string): Promise<number | undefined> {
-  const row = await db
-    .selectFrom('exports')
-    .select('id')
-    .where('cohort_id', '=', cohortId)
-    .executeTakeFirst();
-  return row?.id;
-}

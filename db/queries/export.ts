@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { Db } from '../connect.ts';
 import type { ExportRow } from '../tables.ts';
 import type { ExportStatus, Provider, SyncType } from '../values.ts';
 import { inProject, type ProjectScope } from './scope.ts';
@@ -58,4 +59,14 @@ function filtered({ db, projectId }: ProjectScope, { syncType, status, integrati
     .$if(syncType !== undefined, (query) => query.where('sync_type', '=', syncType!))
     .$if(status !== undefined, (query) => query.where('status', '=', status!))
     .$if(integrationId !== undefined, (query) => query.where('integration_id', '=', integrationId!));
+}
+
+/** The export of a cohort, if it has one. */
+export async function findExportIdOfCohort(db: Db, cohortId: string): Promise<number | undefined> {
+  const row = await db
+    .selectFrom('exports')
+    .select('id')
+    .where('cohort_id', '=', cohortId)
+    .executeTakeFirst();
+  return row?.id;
 }

@@ -76,11 +76,12 @@ async function forgetLeft(db: Db, cohortId: string): Promise<void> {
 
 /** Of all sessions that have been applied. */
 export async function setPushed(db: Db, cohortId: string, now: Date): Promise<void> {
-  await sql`
-    update cohorts set refreshed_at = ${now}, push_note = null, member_count = (
-      select count(*) from pushed_members where cohort_id = ${cohortId} and is_member
-    ) where id = ${cohortId}
-  `.execute(db);
+  const members = await countPushedMembers(db, cohortId);
+  await db
+    .updateTable('cohorts')
+    .set({ refreshed_at: now, push_note: null, member_count: members })
+    .where('id', '=', cohortId)
+    .execute();
 }
 
 export async function setPushNote(db: Db, cohortId: string, note: string): Promise<void> {

@@ -43,7 +43,7 @@ export async function findEndpointByKey(
   return { endpoint, mixpanelProjectId: mixpanel_project_id };
 }
 
-/** The first one of the project stays; it is given when there is one already. */
+/** Nothing happens when the project has one already. */
 export async function ensureEndpoint(db: Db, endpoint: NewEndpoint): Promise<void> {
   await db
     .insertInto('webhook_endpoints')

@@ -34,7 +34,7 @@ const USER_ID = /^[\x20-\x7e]{1,52}$/;
 const EMAIL = /^[^\s@\x00-\x1f]+@[^\s@.\x00-\x1f]+(\.[^\s@.\x00-\x1f]+)+$/;
 
 /** Stands for a value that is neither text nor number; no rule takes it for well-formed. */
-const NOT_TEXT = '\uFFFD';
+export const NOT_TEXT = '\uFFFD';
 
 /** FILE cohorts have no Mixpanel project behind them: they follow the rules of original ID merge. */
 export function idMergeOf(source: CohortSource, idMerge: IdMerge | undefined): IdMerge {

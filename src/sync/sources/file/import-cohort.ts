@@ -1,11 +1,11 @@
 import {
   deleteImport,
-  findExportIdOfCohort,
   insertFileMembers,
   insertImport,
   listAbandonedImports,
   publishImport,
 } from '../../../../db/queries/cohort-file.ts';
+import { findExportIdOfCohort } from '../../../../db/queries/export.ts';
 import type { CohortRow } from '../../../../db/tables.ts';
 import type { SyncDeps } from '../../deps.ts';
 import { requestPushRun } from '../../queue-run.ts';

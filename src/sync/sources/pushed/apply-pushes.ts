@@ -1,4 +1,4 @@
-import { findExportIdOfCohort } from '../../../../db/queries/cohort-file.ts';
+import { findExportIdOfCohort } from '../../../../db/queries/export.ts';
 import { applySession, setPushed, setPushNote } from '../../../../db/queries/pushed-member.ts';
 import {
   deleteOldSessions,

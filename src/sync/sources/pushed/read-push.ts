@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { PushAction } from '../../../../db/values.ts';
-import { decimal } from '../../identity.ts';
+import { decimal, NOT_TEXT } from '../../identity.ts';
 
 /** One call of Mixpanel's cohort webhook. */
 export interface Push {
@@ -84,8 +84,6 @@ function parse(body: Buffer): z.infer<typeof push> {
 
 /** Mixpanel's own have 255 at most; an index of PostgreSQL takes no more than 2,700 bytes. */
 const MAX_DISTINCT_ID_LENGTH = 600;
-/** Stands for a value that is neither text nor number: no rule takes it for well-formed. */
-const NOT_TEXT = '\uFFFD';
 
 /** Undefined for a row that names nobody. */
 function readRow(member: Record<string, unknown>): PushedRow | undefined {
