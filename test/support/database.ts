@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import { inject } from 'vitest';
 
@@ -37,8 +38,6 @@ async function connectServer(serverUrl: string): Promise<pg.Client> {
   client.on('error', forget);
   client.on('end', forget);
   await client.connect();
-  // It is there until the process ends, and does not keep it.
-  (client as unknown as { connection: { stream: { unref(): void } } }).connection.stream.unref();
   return client;
 }
 
@@ -57,11 +56,18 @@ async function runOnServer(serverUrl: string, statement: string): Promise<void> 
     connecting = undefined;
     throw error;
   });
-  // Two files that clone the template at the same moment would be in each other's way.
-  await client.query('select pg_advisory_lock(1)');
+  // It is there until the process ends, and keeps it only while it is asked something.
+  const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
+  stream.ref();
   try {
-    await client.query(statement);
+    // Two files that clone the template at the same moment would be in each other's way.
+    await client.query('select pg_advisory_lock(1)');
+    try {
+      await client.query(statement);
+    } finally {
+      await client.query('select pg_advisory_unlock(1)');
+    }
   } finally {
-    await client.query('select pg_advisory_unlock(1)');
+    stream.unref();
   }
 }
