@@ -9,6 +9,7 @@ import * as removalGuard from './migrations/0008-removal-guard.ts';
 import * as turns from './migrations/0009-turns.ts';
 import * as mixpanelQueries from './migrations/0010-mixpanel-queries.ts';
 import * as mixpanelWebhook from './migrations/0011-mixpanel-webhook.ts';
+import * as messaging from './migrations/0012-messaging.ts';
 
 /** In order of their numbers; a merged one is never edited. */
 const migrations = {
@@ -21,6 +22,7 @@ const migrations = {
   '0009-turns': turns,
   '0010-mixpanel-queries': mixpanelQueries,
   '0011-mixpanel-webhook': mixpanelWebhook,
+  '0012-messaging': messaging,
 };
 
 /** Brings the database to the newest migration. Any number of processes may call it at once: the first

@@ -1,4 +1,6 @@
 import type { ColumnType, Generated, Selectable } from 'kysely';
+import type { GeneratedInt8, Int8 } from './column-types.ts';
+import type { MessagingTables } from './messaging-tables.ts';
 import type {
   BatchKind,
   BatchState,
@@ -28,11 +30,7 @@ import type {
   UserIdFallback,
 } from './values.ts';
 
-/** int8: a decimal string in JavaScript. */
-type Int8 = string;
-type GeneratedInt8 = ColumnType<Int8, never, never>;
-
-export interface Tables {
+export interface Tables extends MessagingTables {
   projects: ProjectTable;
   api_tokens: ApiTokenTable;
   mixpanel_connections: MixpanelConnectionTable;
@@ -89,6 +87,8 @@ interface MixpanelConnectionTable {
   connected_at: Date;
   cohorts_refreshed_at: Date | null;
   next_refresh_at: Date;
+  /** Why events cannot be imported, though cohorts may be read. */
+  import_attention: string | null;
 }
 
 interface MixpanelQueryTable {

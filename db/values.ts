@@ -13,6 +13,8 @@ export type CohortSource = 'MIXPANEL' | 'MIXPANEL_WEBHOOK' | 'FILE';
 export type Partner = 'MIXPANEL' | 'ITERABLE';
 /** In Mixpanel's words: all members, those who joined, those who left. */
 export type PushAction = 'members' | 'add_members' | 'remove_members';
+/** PENDING: not imported into Mixpanel yet. REJECTED: never will be. ECHO: our own change of a list. */
+export type MessagingState = 'PENDING' | 'IMPORTED' | 'REJECTED' | 'ECHO';
 export type PushState = 'OPEN' | 'WHOLE' | 'APPLIED' | 'EXPIRED';
 export type SyncType = 'ONE_TIME' | 'DYNAMIC';
 export type ExportStatus = 'ACTIVE' | 'PAUSED' | 'COMPLETED' | 'STOPPED';

@@ -8,6 +8,7 @@ import type { Clock } from './clock.ts';
 import { generateKey, generatePassword, keepSecret } from './data-dir.ts';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
+import { type Carrier, startCarrier } from './events/start-carrier.ts';
 import { findViewer } from './resolvers/api-token.ts';
 import { ensureFirstProject } from './resolvers/project.ts';
 import { buildSchema } from './schema/schema.ts';
@@ -104,6 +105,8 @@ export async function startApp(options: {
       worker = await startWorker(sync, boss.boss);
       const started = worker;
       stops.push(() => started.stop());
+      const carrier: Carrier = startCarrier(sync);
+      stops.push(() => carrier.stop());
     }
     if (env.roles.has('scheduler')) {
       const scheduler: Scheduler = startScheduler(sync);

@@ -33,6 +33,8 @@ export interface Env {
   comparisonMemoryPeople: number;
   /** Undefined: ledgers are kept for ever. */
   ledgerRetentionMs: number | undefined;
+  /** Undefined: events of Iterable are kept for ever. */
+  messagingEventRetentionMs: number | undefined;
   partnerRetryBudgetMs: number;
   mixpanel: {
     baseUrl: Record<MixpanelRegion, string>;
@@ -149,6 +151,9 @@ const variables = z
     REJECTED_RETRY_INTERVAL: duration().prefault('24h'),
     COMPARISON_MEMORY_PEOPLE: number({ min: 1, whole: true }).prefault('1500000'),
     LEDGER_RETENTION: z.union([z.literal('off').transform(() => undefined), duration()]).prefault('30d'),
+    MESSAGING_EVENT_RETENTION: z
+      .union([z.literal('off').transform(() => undefined), duration()])
+      .prefault('30d'),
     PARTNER_RETRY_BUDGET: duration().prefault('5m'),
     MIXPANEL_BASE_URL_US: partnerUrl.prefault('https://mixpanel.com'),
     MIXPANEL_BASE_URL_EU: partnerUrl.prefault('https://eu.mixpanel.com'),
@@ -205,6 +210,7 @@ export function readEnv(source: Record<string, string | undefined>, isTerminal: 
     rejectedRetryIntervalMs: env.REJECTED_RETRY_INTERVAL,
     comparisonMemoryPeople: env.COMPARISON_MEMORY_PEOPLE,
     ledgerRetentionMs: env.LEDGER_RETENTION,
+    messagingEventRetentionMs: env.MESSAGING_EVENT_RETENTION,
     partnerRetryBudgetMs: env.PARTNER_RETRY_BUDGET,
     mixpanel: {
       baseUrl: { US: env.MIXPANEL_BASE_URL_US, EU: env.MIXPANEL_BASE_URL_EU, IN: env.MIXPANEL_BASE_URL_IN },

@@ -4,9 +4,11 @@ import { Readable } from 'node:stream';
 import type { GraphQLSchema } from 'graphql';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
+import { createInbox } from './events/receive-event.ts';
 import { closeRevoked, findViewer } from './resolvers/api-token.ts';
 import { discardBody, readBody } from './server/body.ts';
 import { createGraphql } from './server/graphql.ts';
+import { handleIterableWebhook } from './server/iterable-webhook.ts';
 import { handleMixpanelWebhook } from './server/mixpanel-webhook.ts';
 import { presentError } from './server/present-error.ts';
 import { createSessions } from './server/sessions.ts';
@@ -39,6 +41,7 @@ export function createServer(options: {
 }): Server {
   const { env, sync, live } = options;
   const yoga = createGraphql(options);
+  const inbox = createInbox(sync);
   const sessions = createSessions(() => sync.clock.now());
   live.onTokenRevoked((tokenId) => sessions.closeToken(tokenId));
   live.onGap(() => {
@@ -75,8 +78,12 @@ export function createServer(options: {
   async function handle(request: IncomingMessage, response: ServerResponse) {
     const path = (request.url ?? '/').split('?')[0];
     if (path === '/graphql') return await handleGraphql(request, response);
-    const [, key] = /^\/webhooks\/mixpanel\/([\w-]+)$/.exec(path ?? '') ?? [];
-    if (key !== undefined) return await handleMixpanelWebhook(sync, key, request, response);
+    const [, partner, key] = /^\/webhooks\/(mixpanel|iterable)\/([\w-]+)$/.exec(path ?? '') ?? [];
+    if (key !== undefined) {
+      return partner === 'mixpanel'
+        ? await handleMixpanelWebhook(sync, key, request, response)
+        : await handleIterableWebhook({ sync, inbox }, key, request, response);
+    }
     if (path === '/health') return sendJson(response, 200, { status: 'ok' });
     if (path === '/ready') {
       const ready = !isDraining && (await options.isReady().catch(() => false));

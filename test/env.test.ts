@@ -39,6 +39,7 @@ test('an empty environment is a whole one, with the documented defaults', () => 
     rejectedRetryIntervalMs: 24 * 3_600_000,
     comparisonMemoryPeople: 1_500_000,
     ledgerRetentionMs: 30 * 86_400_000,
+    messagingEventRetentionMs: 30 * 86_400_000,
     partnerRetryBudgetMs: 5 * 60_000,
     mixpanel: {
       baseUrl: {

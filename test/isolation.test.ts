@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { buildSchema } from '../src/schema/schema.ts';
 import type { ApiClient } from './support/api-client.ts';
 import { type Furnished, furnish, untilRunIsOver } from './support/furnish.ts';
+import { createEventSender } from './support/iterable-events.ts';
 import {
   callOf,
   idPathsOf,
@@ -26,10 +27,16 @@ interface Tenant {
 async function startWithTwoProjects(): Promise<TestApp & { ours: Tenant; theirs: Tenant }> {
   const app = await startTestApp();
   const { api } = await makeProject(app, 'Project theirmark');
-  return Object.assign(app, {
-    ours: { api: app.api, mark: 'ourmark', own: await furnish(app, app.api, 'ourmark') },
-    theirs: { api, mark: 'theirmark', own: await furnish(app, api, 'theirmark') },
-  });
+  const ours = { api: app.api, mark: 'ourmark', own: await furnish(app, app.api, 'ourmark') };
+  const theirs = { api, mark: 'theirmark', own: await furnish(app, api, 'theirmark') };
+  for (const tenant of [ours, theirs]) await sendEvent(app, tenant, 'first');
+  return Object.assign(app, { ours, theirs });
+}
+
+async function sendEvent(app: TestApp, { api, mark }: Tenant, person: string): Promise<void> {
+  const { send } = await createEventSender(app, api);
+  const dataFields = { campaignId: 1, campaignName: `Campaign ${mark}` };
+  await send({ email: `${person}@${mark}.example.com`, eventName: 'emailOpen', dataFields });
 }
 
 /** The codes of an answer's errors; of a subscription's first value. */
@@ -107,6 +114,8 @@ test('no query tells anything of another project, however deep it asks', async (
   for (const id of Object.values(ours.own.ids)) expect(ourStory).toContain(id);
   expect(ourStory).toContain('first@ourmark.example.com');
   expect(theirStory).toContain('first@theirmark.example.com');
+  expect(ourStory).toContain('Campaign ourmark');
+  expect(theirStory).toContain('Campaign theirmark');
   expectNothingOf(theirs, ourStory);
   expectNothingOf(ours, theirStory);
 });
@@ -136,6 +145,7 @@ test('no subscription delivers anything of another project', async () => {
     syncRunUpdated: (text) => text.includes(lastRunId) && text.includes('"phase":"DONE"'),
     exportUpdated: (text) => text.includes('"status":"STOPPED"'),
     integrationUpdated: (text) => text.includes('"status":"DISCONNECTED"'),
+    messagingUsageUpdated: (text) => text.includes('"eventsReceived":2'),
   };
   const subscriptions = rootFieldsOf(schema, 'subscription');
   expect(subscriptions.map((root) => root.name).sort()).toEqual(Object.keys(isLast).sort());
@@ -151,6 +161,8 @@ test('no subscription delivers anything of another project', async () => {
   const told = await Promise.all(
     watchers.map(async ({ stream }) => [JSON.stringify((await stream.next()).value)]),
   );
+  await sendEvent(app, ours, 'second');
+  await sendEvent(app, theirs, 'second');
   await lastRunOf(ours);
   await disconnect(ours);
   lastRunId = await lastRunOf(theirs);

@@ -21,15 +21,26 @@ const imports = files.flatMap(readImports);
 /** Small files that every floor of src may use: the environment, errors, the clock, the log, secrets. */
 const LEAVES = ['clock', 'data-dir', 'env', 'errors', 'logger', 'secrets'].map((name) => `src/${name}.ts`);
 
-type Floor = 'main' | 'app' | 'server' | 'schema' | 'resolvers' | 'sync' | 'context' | 'leaf' | 'db';
+type Floor =
+  | 'main'
+  | 'app'
+  | 'server'
+  | 'schema'
+  | 'resolvers'
+  | 'events'
+  | 'sync'
+  | 'context'
+  | 'leaf'
+  | 'db';
 
-/** main → app → server → schema → resolvers → sync → db. A floor may use any floor below it, not only the next. */
+/** main → app → server → schema → resolvers → events → sync → db. A floor may use any floor below it, not only the next. */
 const MAY_USE: Record<Floor, readonly Floor[]> = {
-  main: ['app', 'server', 'schema', 'resolvers', 'sync', 'leaf', 'db'],
-  app: ['server', 'schema', 'resolvers', 'sync', 'leaf', 'db'],
-  server: ['schema', 'resolvers', 'sync', 'leaf', 'db'],
+  main: ['app', 'server', 'schema', 'resolvers', 'events', 'sync', 'leaf', 'db'],
+  app: ['server', 'schema', 'resolvers', 'events', 'sync', 'leaf', 'db'],
+  server: ['schema', 'resolvers', 'events', 'sync', 'leaf', 'db'],
   schema: ['resolvers', 'leaf'],
-  resolvers: ['sync', 'leaf', 'db'],
+  resolvers: ['events', 'sync', 'leaf', 'db'],
+  events: ['sync', 'leaf', 'db'],
   sync: ['leaf', 'db'],
   context: [],
   leaf: [],
@@ -44,7 +55,7 @@ const MAY_USE: Record<Floor, readonly Floor[]> = {
 const MAY_NAME_TYPES_OF: Record<Floor, readonly Floor[]> = {
   ...MAY_USE,
   server: [...MAY_USE.server, 'context'],
-  schema: [...MAY_USE.schema, 'context', 'sync', 'db'],
+  schema: [...MAY_USE.schema, 'context', 'events', 'sync', 'db'],
   resolvers: [...MAY_USE.resolvers, 'context'],
   context: ['resolvers', 'sync', 'leaf', 'db'],
   leaf: ['db'],
@@ -181,7 +192,7 @@ function floorOf(file: string): Floor {
   if (file.startsWith('db/')) return 'db';
   if (LEAVES.includes(file)) return 'leaf';
   if (PROGRAMS.includes(file)) return 'main';
-  const [, floor] = /^src\/(app|server|schema|resolvers|sync|context)(?:\.ts$|\/)/.exec(file) ?? [];
+  const [, floor] = /^src\/(app|server|schema|resolvers|events|sync|context)(?:\.ts$|\/)/.exec(file) ?? [];
   if (floor === undefined) throw new Error(`${file} is on no floor; say in this test where it belongs.`);
   return floor as Floor;
 }

@@ -1,4 +1,15 @@
 import type { Db } from '../connect.ts';
+import { inProject, type ProjectScope } from './scope.ts';
+
+/** Iterable's ids of the lists that the project's exports write to. */
+export async function listListIds({ db, projectId }: ProjectScope): Promise<string[]> {
+  const rows = await inProject(db, projectId)
+    .exports()
+    .select('list_id')
+    .where('list_id', 'is not', null)
+    .execute();
+  return rows.map((row) => row.list_id!);
+}
 
 /** True when another export of the same integration writes to this list. */
 export async function isListTaken(

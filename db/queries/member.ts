@@ -44,6 +44,25 @@ export type StoryRejection = Pick<
   | 'detail'
 >;
 
+/** Distinct_ids of people of whom rejections tell who they are, by any of these. */
+export async function loadRejectedIds(
+  { db, projectId }: ProjectScope,
+  column: 'email' | 'user_id',
+  values: readonly string[],
+): Promise<{ value: string; distinctId: string; at: Date }[]> {
+  return inProject(db, projectId)
+    .exports()
+    .innerJoin('rejections', 'rejections.export_id', 'exports.id')
+    .select([
+      sql<string>`${sql.ref(`rejections.${column}`)}`.as('value'),
+      'rejections.distinct_id as distinctId',
+      'rejections.rejected_at as at',
+    ])
+    .where(`rejections.${column}`, '=', sql<string>`any(${values}::text[])`)
+    .where('rejections.distinct_id', '<>', '')
+    .execute();
+}
+
 /** Rejections of whoever is known by this in the project, those that hold no longer too. */
 export async function loadStoryRejections(
   { db, projectId }: ProjectScope,

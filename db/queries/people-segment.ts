@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { PeopleSegmentRow } from '../tables.ts';
 
@@ -28,6 +28,17 @@ export async function findUnindexedBlocks(db: Db, text: string): Promise<string[
   const rows = await unindexedBlocks(db)
     .select('id')
     .where(sql<boolean>`strpos(people, ${text}) > 0`)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+/** At most so many of those that are the project's. */
+export async function listUnindexedBlocksOf(db: Db, projectId: string, limit: number): Promise<string[]> {
+  const rows = await unindexedBlocks(db)
+    .innerJoin('exports', 'exports.id', 'sync_batches.export_id')
+    .select('sync_batches.id')
+    .where('exports.project_id', '=', projectId)
+    .limit(limit)
     .execute();
   return rows.map((row) => row.id);
 }
@@ -101,20 +112,21 @@ export async function takeSegments(
   return rows;
 }
 
-/** Of each segment, the entries of one of the 4,096 parts of the range of the hash. */
-export async function loadSegmentParts(db: Db, part: number): Promise<{ id: string; entries: Buffer }[]> {
+/** Of each segment, the entries of these of the 4,096 parts of the range of the hash. */
+export async function loadSegmentParts(db: Db, parts: number[]): Promise<{ id: string; entries: Buffer }[]> {
   const { rows } = await sql<{ id: string; entries: Buffer }>`
     select id, substr(entries, 1 + 6 * first, 6 * (next - first)) as entries
     from (
-      select id, entries, ${startAt(part)} as first, ${startAt(part + 1)} as next from people_segments
+      select id, entries, ${startAt(sql`part`)} as first, ${startAt(sql`part + 1`)} as next
+      from people_segments, unnest(${parts}::int[]) as part
     ) as segments
     where next > first`.execute(db);
   return rows;
 }
 
 /** A number of starts; substr reads no more than it is asked for. */
-function startAt(index: number) {
-  return sql`('x' || encode(substr(starts, ${1 + 4 * index}::int, 4), 'hex'))::bit(32)::int`;
+function startAt(index: RawBuilder<unknown>) {
+  return sql`('x' || encode(substr(starts, 1 + 4 * (${index}), 4), 'hex'))::bit(32)::int`;
 }
 
 /** The ids of blocks by their places in segments. */

@@ -65,18 +65,16 @@ export function replaceEndpoint(db: Db, endpoint: NewEndpoint): Promise<WebhookE
     .executeTakeFirstOrThrow();
 }
 
-/** To the second: many calls come in one. */
-export async function noteReceived(db: Db, endpointId: string, at: Date): Promise<void> {
+/** To the second: many calls come in one. endpoint: as it was read for the call. */
+export async function noteReceived(db: Db, endpoint: WebhookEndpointRow, at: Date): Promise<void> {
+  const { id, last_received_at: last } = endpoint;
+  const before = new Date(at.getTime() - 1_000);
+  if (last !== null && last >= before) return;
   await db
     .updateTable('webhook_endpoints')
     .set({ last_received_at: at })
-    .where('id', '=', endpointId)
-    .where((eb) =>
-      eb.or([
-        eb('last_received_at', 'is', null),
-        eb('last_received_at', '<', new Date(at.getTime() - 1_000)),
-      ]),
-    )
+    .where('id', '=', id)
+    .where((eb) => eb.or([eb('last_received_at', 'is', null), eb('last_received_at', '<', before)]))
     .execute();
 }
 

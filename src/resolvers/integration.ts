@@ -5,6 +5,8 @@ import type { Context } from '../context.ts';
 import { CohortSyncError } from '../errors.ts';
 import { type ConnectIterableInput, connectIterable } from '../sync/connect-iterable.ts';
 import { disconnectIterable } from '../sync/disconnect-iterable.ts';
+import { newEndpoint, openEndpoint, type WebhookEndpoint } from '../sync/webhook-endpoint.ts';
+import { hasRole } from './api-token.ts';
 
 export function readIntegrations({ viewer, sync }: Context): Promise<IntegrationRow[]> {
   return listIntegrations({ db: sync.db, projectId: viewer.project.id });
@@ -33,4 +35,18 @@ export function connectIntegration(
 
 export async function disconnectIntegration(ctx: Context, provider: Provider): Promise<IntegrationRow> {
   return await disconnectIterable(ctx.sync, await readIntegration(ctx, provider));
+}
+
+/** Where Iterable is to send its events; null below ADMIN, because it holds a password, and before the first connection. */
+export async function readWebhook(
+  { viewer, sync }: Context,
+  integration: IntegrationRow,
+): Promise<WebhookEndpoint | undefined> {
+  if (!hasRole(viewer, 'ADMIN') || integration.connected_at === null) return undefined;
+  return await openEndpoint(sync, integration.project_id, integration.provider);
+}
+
+export async function replaceWebhook(ctx: Context, provider: Provider): Promise<WebhookEndpoint> {
+  const { project_id } = await requireIntegration(ctx, provider);
+  return await newEndpoint(ctx.sync, project_id, provider);
 }

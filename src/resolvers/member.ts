@@ -1,6 +1,7 @@
 import type { ExportRow, SyncRunRow } from '../../db/tables.ts';
 import type { Context } from '../context.ts';
 import { BadUserInputError } from '../errors.ts';
+import { fileEventsOf } from '../events/file-events.ts';
 import {
   compareEventKeys,
   type MemberEvent,
@@ -27,6 +28,7 @@ export async function readMember(
   const trimmed = args[field]!.trim();
   const value = field === 'email' ? trimmed.toLowerCase() : trimmed;
   if (value === '') throw new BadUserInputError([{ path: [field], message: 'must not be empty.' }]);
+  await fileEventsOf(sync, viewer.project.id);
   const story = await readMemberStory({ db: sync.db, projectId: viewer.project.id }, field, value);
   return story ?? null;
 }
@@ -46,12 +48,15 @@ export function readMemberHistory(story: MemberStory, args: PageArgs): Promise<C
   });
 }
 
-export async function readRunOf({ load }: Context, event: MemberEvent): Promise<SyncRunRow> {
-  return (await load.syncRun.load(event.runId))!;
+export async function readRunOf({ load }: Context, { runId }: MemberEvent): Promise<SyncRunRow | null> {
+  return runId === null ? null : (await load.syncRun.load(runId))!;
 }
 
-export async function readEventExport({ load }: Context, event: MemberEvent): Promise<ExportRow> {
-  return (await load.export.load(event.exportId))!;
+export async function readEventExport(
+  { load }: Context,
+  { exportId }: MemberEvent,
+): Promise<ExportRow | null> {
+  return exportId === null ? null : (await load.export.load(exportId))!;
 }
 
 function isEventKey(value: unknown): value is readonly number[] {

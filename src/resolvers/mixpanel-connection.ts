@@ -7,7 +7,7 @@ import { CohortSyncError } from '../errors.ts';
 import { MUTATION_BUDGET_MS } from '../sync/connect-iterable.ts';
 import * as connecting from '../sync/connect-mixpanel.ts';
 import * as refreshing from '../sync/refresh-cohorts.ts';
-import { newEndpoint, readEndpoint, type WebhookEndpoint } from '../sync/webhook-endpoint.ts';
+import { newEndpoint, openEndpoint, type WebhookEndpoint } from '../sync/webhook-endpoint.ts';
 import { hasRole } from './api-token.ts';
 
 export function readMixpanel({ viewer, sync }: Context): Promise<MixpanelConnectionRow | undefined> {
@@ -22,6 +22,12 @@ export async function requireMixpanel(ctx: Context): Promise<MixpanelConnectionR
     'MIXPANEL_NOT_CONNECTED',
     'Mixpanel is not connected. Connect it with connectMixpanel.',
   );
+}
+
+/** Reading cohorts and importing events are refused apart; either needs somebody to see to it. */
+export function readAttention(connection: MixpanelConnectionRow): string | null {
+  const { attention, import_attention: importAttention } = connection;
+  return [attention, importAttention].filter((text) => text !== null).join(' ') || null;
 }
 
 export function countQueries({ sync }: Context, connection: MixpanelConnectionRow): Promise<number> {
@@ -50,7 +56,7 @@ export async function readWebhook(
   { viewer, sync }: Context,
   connection: MixpanelConnectionRow,
 ): Promise<WebhookEndpoint | undefined> {
-  return hasRole(viewer, 'ADMIN') ? await readEndpoint(sync, connection.project_id, 'MIXPANEL') : undefined;
+  return hasRole(viewer, 'ADMIN') ? await openEndpoint(sync, connection.project_id, 'MIXPANEL') : undefined;
 }
 
 export async function replaceWebhook(ctx: Context): Promise<WebhookEndpoint> {

@@ -4,12 +4,15 @@ import {
   disconnectIntegration,
   readIntegration,
   readIntegrations,
+  readWebhook,
+  replaceWebhook,
 } from '../resolvers/integration.ts';
 import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
 import { DataCenter, IntegrationStatus, IterableProjectType, Provider, UserIdFallback } from './enums.ts';
 import { pageArgs } from './page-args.ts';
 import { ExportConnection, Integration } from './refs.ts';
 import { credentialRule } from './rules.ts';
+import { WebhookEndpoint } from './webhook-endpoint.ts';
 
 const RemovalGuard = builder.objectRef<{ maxShare: number; minRemovals: number }>('RemovalGuard').implement({
   description: 'How many people a run may remove from a list without somebody looking at it.',
@@ -48,7 +51,7 @@ builder.node(Integration, {
     removalGuard: t.field({
       type: RemovalGuard,
       nullable: true,
-      description: 'Kept with the connection. Runs are not held by it yet.',
+      description: 'When a run waits for approval before it removes people. Kept with the connection.',
       resolve: ({ guard_max_share: maxShare, guard_min_removals: minRemovals }) =>
         maxShare === null || minRemovals === null ? null : { maxShare, minRemovals },
     }),
@@ -64,6 +67,13 @@ builder.node(Integration, {
     connectedBy: t.exposeString('connected_by', {
       nullable: true,
       description: 'The name of the token that connected it.',
+    }),
+    webhook: t.field({
+      type: WebhookEndpoint,
+      nullable: true,
+      description:
+        "Where Iterable's system webhook is to be pointed, with its credentials (role ADMIN; null for others, and before the first connection).",
+      resolve: (integration, _args, ctx) => readWebhook(ctx, integration),
     }),
     exports: t.field({
       type: ExportConnection,
@@ -172,5 +182,15 @@ builder.mutationFields((t) => ({
       'Stops every export of the integration and forgets the key. Lists in Iterable stay as they are. A run that is going ends FAILED with INTEGRATION_DISCONNECTED between two batches.',
     args: { input: t.arg({ type: DisconnectIntegrationInput, required: true, description: 'Which.' }) },
     resolve: (_root, { input }, ctx) => disconnectIntegration(ctx, input.provider),
+  }),
+  replaceIntegrationWebhook: t.field({
+    type: WebhookEndpoint,
+    authScopes: CHANGE,
+    description:
+      'Another address and other credentials for the webhook. The ones before are refused from now on. INTEGRATION_NOT_CONNECTED.',
+    args: {
+      provider: t.arg({ type: Provider, required: true, defaultValue: 'ITERABLE', description: 'Whose.' }),
+    },
+    resolve: (_root, { provider }, ctx) => replaceWebhook(ctx, provider),
   }),
 }));

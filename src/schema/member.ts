@@ -35,7 +35,7 @@ Member.implement({
       type: MemberEventConnection,
       complexity: pageComplexity,
       description:
-        'What runs did with them, newest first, as long as the ledgers are kept. Runs that left them as they were are not listed.',
+        'What runs did with them and what Iterable told of them (its newest thousand events), newest first, as long as either is kept. Runs that left them as they were are not listed.',
       args: pageArgs(t.arg),
       resolve: (story, args) => readMemberHistory(story, args),
     }),
@@ -49,30 +49,31 @@ MemberEvent.implement({
     run: t.field({
       type: SyncRun,
       nullable: true,
-      description: 'The run that did it; of a rejection: the first that found it.',
+      description:
+        'The run that did it; of a rejection: the first that found it. Null for events of Iterable.',
       resolve: (event, _args, ctx) => readRunOf(ctx, event),
     }),
     export: t.field({
       type: Export,
       nullable: true,
-      description: 'The export that the run belongs to.',
+      description: 'The export that the run belongs to; null for events of Iterable.',
       resolve: (event, _args, ctx) => readEventExport(ctx, event),
     }),
     outcome: t.expose('outcome', {
       type: MemberOutcome,
       nullable: true,
-      description: 'What the run did; UNCHANGED when only their profile was sent again.',
+      description:
+        'What the run did; UNCHANGED when only their profile was sent again. Null for events of Iterable.',
     }),
     reason: t.expose('reason', {
       type: RejectionReason,
       nullable: true,
       description: 'Why they were rejected; null otherwise.',
     }),
-    messagingEvent: t.string({
+    messagingEvent: t.exposeString('messagingEvent', {
       nullable: true,
       description:
-        "The name of the Iterable event, once events are part of a person's story; always null so far.",
-      resolve: () => null,
+        "Iterable's name of the event, when it is one that Iterable told of; then there is no run.",
     }),
     detail: t.exposeString('detail', { nullable: true, description: 'More, for people.' }),
   }),

@@ -2,6 +2,7 @@ import {
   connectMixpanel,
   countQueries,
   disconnectMixpanel,
+  readAttention,
   readMixpanel,
   readWebhook,
   refreshCohorts,
@@ -23,10 +24,15 @@ builder.node(MixpanelConnection, {
       type: IdMerge,
       description: "The Mixpanel project's identity management.",
     }),
-    status: t.expose('status', { type: IntegrationStatus, description: 'Whether Mixpanel can be read.' }),
-    attention: t.exposeString('attention', {
+    status: t.field({
+      type: IntegrationStatus,
+      description: 'Whether cohorts can be read and events imported.',
+      resolve: (connection) => (readAttention(connection) === null ? 'CONNECTED' : 'NEEDS_ATTENTION'),
+    }),
+    attention: t.string({
       nullable: true,
-      description: 'Why it needs attention (credentials, plan); null otherwise.',
+      description: 'Why it needs attention (credentials, role, plan); null otherwise.',
+      resolve: readAttention,
     }),
     connectedAt: t.expose('connected_at', { type: 'DateTime', description: 'When it was connected, last.' }),
     cohortsRefreshedAt: t.expose('cohorts_refreshed_at', {

@@ -18,3 +18,14 @@ export const personKeyRule = z
   .string()
   .max(2000, { message: 'must have at most 2000 characters.' })
   .refine((text) => !text.includes('\0'), { message: 'must not hold the character NUL.' });
+
+export const monthRule = z
+  .string()
+  .regex(/^\d{4}-(0[1-9]|1[0-2])$/, { message: 'must be a month: YYYY-MM, for example 2026-01.' });
+
+/** Iterable has shorter ones. */
+export const eventNameRule = z
+  .string()
+  .min(1, { message: 'must not be empty.' })
+  .max(255, { message: 'must have at most 255 characters.' })
+  .refine((text) => !text.includes('\0'), { message: 'must not hold the character NUL.' });

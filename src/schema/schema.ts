@@ -10,6 +10,7 @@ import './export.ts';
 import './sync-preview.ts';
 import './sync-run.ts';
 import './member.ts';
+import './messaging-usage.ts';
 import './subscriptions.ts';
 import { builder } from './builder.ts';
 

@@ -7,13 +7,16 @@ export const WebhookEndpoint = builder.objectRef<endpoints.WebhookEndpoint>('Web
     url: t.string({
       description:
         'The address, which is part of the secret: PUBLIC_URL, or HOST and PORT when it is not set.',
-      resolve: ({ key }, _args, { sync }) => {
+      resolve: ({ partner, key }, _args, { sync }) => {
         const { publicUrl, host, port } = sync.env;
-        return `${publicUrl ?? `http://${host}:${port}`}/webhooks/mixpanel/${key}`;
+        return `${publicUrl ?? `http://${host}:${port}`}/webhooks/${partner.toLowerCase()}/${key}`;
       },
     }),
     username: t.exposeString('username', { description: 'Of HTTP Basic authentication.' }),
-    password: t.exposeString('password', { description: 'Of HTTP Basic authentication.' }),
+    password: t.exposeString('password', {
+      description:
+        "Of HTTP Basic authentication. For Iterable's webhook also the token: in Authorization as it is or after Basic, OAuth2 or Bearer, or in a custom header of any name.",
+    }),
     lastReceivedAt: t.expose('lastReceivedAt', {
       type: 'DateTime',
       nullable: true,

@@ -62,7 +62,7 @@ export async function handleMixpanelWebhook(
     const push = readPush(Buffer.concat(chunks));
     action = push.action;
     await receivePush(sync, { projectId: endpoint.project_id, mixpanelProjectId }, push);
-    await noteReceived(sync.db, endpoint.id, sync.clock.now());
+    await noteReceived(sync.db, endpoint, sync.clock.now());
     return { status: 200 };
   }
 }

@@ -15,6 +15,7 @@ import {
   UnexpectedAnswerError,
 } from './iterable/errors.ts';
 import { withRetries } from './retry.ts';
+import { giveEndpoint } from './webhook-endpoint.ts';
 
 /** What calls to a partner inside a mutation may take. */
 export const MUTATION_BUDGET_MS = 10_000;
@@ -65,6 +66,7 @@ export async function connectIterable(
       connectedBy: actor,
       partnerProjectId,
     });
+    await giveEndpoint({ ...deps, db: trx }, projectId, 'ITERABLE');
     if (partnerProjectId === null || partnerProjectId !== before)
       await distrustLists(trx, integration.id, now);
     return integration;

@@ -3,12 +3,15 @@ import type { Db } from '../../db/connect.ts';
 import { startListener } from '../../db/listen.ts';
 import { findExportsByIds, listExports } from '../../db/queries/export.ts';
 import { findIntegrationsByIds, listIntegrations } from '../../db/queries/integration.ts';
+import { loadUsage, type UsageRows } from '../../db/queries/messaging-usage.ts';
 import { findRunsByIds, listRuns } from '../../db/queries/sync-run.ts';
 import type { ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { createMailbox, type Mailbox } from './mailbox.ts';
 
 /** No row is read again sooner than this, so that nobody is sent more than ten snapshots a second of one thing. */
 const MIN_INTERVAL_MS = 100;
+/** Sums change with each batch of events, and nobody looks at them so often. */
+const USAGE_INTERVAL_MS = 1_000;
 
 /**
  * Changes of runs, exports and integrations, in whatever process they were made. A notification makes this process read
@@ -21,6 +24,7 @@ export interface Live {
   watchRuns(projectId: string, exportId?: number): AsyncIterableIterator<SyncRunRow>;
   watchExports(projectId: string, exportId?: number): AsyncIterableIterator<ExportRow>;
   watchIntegrations(projectId: string): AsyncIterableIterator<IntegrationRow>;
+  watchUsage(projectId: string, month: string): AsyncIterableIterator<{ month: string; rows: UsageRows }>;
   /** Told of tokens that were revoked. */
   onTokenRevoked(tell: (tokenId: string) => void): void;
   /** Told each time that something may have gone unheard: at the first connect, and after each break. */
@@ -52,7 +56,10 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     const [noun, projectId, id] = payload.split(':');
     if (!noun || !projectId || !id) return;
     if (noun === 'token') for (const tell of revocationListeners) tell(id);
-    else if (isWatched(noun, projectId, id)) readSoon(payload, () => readAgain(noun, projectId, id));
+    else if (isWatched(noun, projectId, id)) {
+      const intervalMs = noun === 'usage' ? USAGE_INTERVAL_MS : MIN_INTERVAL_MS;
+      readSoon(payload, intervalMs, () => readAgain(noun, projectId, id));
+    }
   }
 
   function isWatched(noun: string, projectId: string, id: string): boolean {
@@ -60,7 +67,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
   }
 
   /** At once, and then again after the interval if it was asked for meanwhile. */
-  function readSoon(key: string, read: () => Promise<void>) {
+  function readSoon(key: string, intervalMs: number, read: () => Promise<void>) {
     const known = readings.get(key);
     if (known) {
       known.isDue = true;
@@ -76,7 +83,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
           reading.timer = setTimeout(() => {
             if (reading.isDue && !isStopped) readOnce();
             else readings.delete(key);
-          }, MIN_INTERVAL_MS);
+          }, intervalMs);
         });
     };
     readOnce();
@@ -105,6 +112,8 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     } else if (noun === 'integration') {
       const [integration] = await findIntegrationsByIds(scope, [id]);
       if (integration) publish([`integration:${projectId}`], integration);
+    } else if (noun === 'usage') {
+      publish([`usage:${projectId}:${id}`], { month: id, rows: await loadUsage(scope, id) });
     }
   }
 
@@ -131,11 +140,15 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     keyOf: (row: T) => string,
     isNews: (row: T, before: T) => boolean,
     load: () => Promise<T[]>,
-    isLast: (row: T) => boolean = () => false,
+    {
+      isLast = () => false,
+      minIntervalMs = 0,
+    }: { isLast?: (row: T) => boolean; minIntervalMs?: number } = {},
   ): AsyncIterableIterator<T> {
     const mailbox = createMailbox<T>({
       keyOf,
       isNews,
+      minIntervalMs,
       onClose: () => {
         refreshers.delete(mailbox as unknown as Mailbox<never>);
         const watchers = topics.get(topic);
@@ -175,7 +188,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
         (run) => run.id,
         (run, before) => run.revision > before.revision,
         () => findRunsByIds({ db, projectId }, [runId]),
-        (run) => run.finished_at !== null,
+        { isLast: (run) => run.finished_at !== null },
       ),
     watchRuns: (projectId, exportId) =>
       watch<SyncRunRow>(
@@ -202,6 +215,14 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
         (integration, before) => integration.revision > before.revision,
         () => listIntegrations({ db, projectId }),
       ),
+    watchUsage: (projectId, month) =>
+      watch<{ month: string; rows: UsageRows }>(
+        `usage:${projectId}:${month}`,
+        (usage) => usage.month,
+        (usage, before) => revisionOf(usage.rows) > revisionOf(before.rows),
+        async () => [{ month, rows: await loadUsage({ db, projectId }, month) }],
+        { minIntervalMs: USAGE_INTERVAL_MS },
+      ),
     onTokenRevoked: (tell) => void revocationListeners.push(tell),
     onGap: (tell) => void gapListeners.push(tell),
     async stop() {
@@ -211,4 +232,9 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       await listener.stop();
     },
   };
+}
+
+/** Nothing has come yet in a month without a row. */
+function revisionOf({ month }: UsageRows): number {
+  return month?.revision ?? -1;
 }

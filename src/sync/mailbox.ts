@@ -9,6 +9,8 @@ export function createMailbox<T>(options: {
   keyOf: (snapshot: T) => string;
   /** False for a snapshot that is no news after the one before it. */
   isNews: (snapshot: T, before: T) => boolean;
+  /** Between two deliveries; of what comes meanwhile only the newest is kept. */
+  minIntervalMs: number;
   onClose: () => void;
 }): Mailbox<T> {
   const waiting = new Map<string, T>();
@@ -16,22 +18,36 @@ export function createMailbox<T>(options: {
   let reader: ((result: IteratorResult<T>) => void) | undefined;
   let isFinished = false;
   let isClosed = false;
+  let deliveredAt = Number.NEGATIVE_INFINITY;
+  let timer: NodeJS.Timeout | undefined;
 
   function close() {
     if (isClosed) return;
     isClosed = true;
+    clearTimeout(timer);
     waiting.clear();
     options.onClose();
     reader?.({ done: true, value: undefined });
     reader = undefined;
   }
 
-  function deliver(read: (result: IteratorResult<T>) => void): boolean {
+  /** To the reader who waits, if there is one and something for them; when it is too early, later. */
+  function deliver() {
     const [entry] = waiting;
-    if (!entry) return false;
+    if (!reader || !entry || timer) return;
+    const earlyMs = deliveredAt + options.minIntervalMs - performance.now();
+    if (earlyMs > 0) {
+      timer = setTimeout(() => {
+        timer = undefined;
+        deliver();
+      }, earlyMs);
+      return;
+    }
+    const read = reader;
+    reader = undefined;
+    deliveredAt = performance.now();
     waiting.delete(entry[0]);
     read({ done: false, value: entry[1] });
-    return true;
   }
 
   return {
@@ -42,9 +58,7 @@ export function createMailbox<T>(options: {
       if (before !== undefined && !options.isNews(snapshot, before)) return;
       newest.set(key, snapshot);
       waiting.set(key, snapshot);
-      const read = reader;
-      reader = undefined;
-      if (read) deliver(read);
+      deliver();
     },
     finish() {
       isFinished = true;
@@ -52,13 +66,13 @@ export function createMailbox<T>(options: {
     },
     next() {
       return new Promise((resolve) => {
-        if (deliver(resolve)) return;
-        if (isClosed || isFinished) {
+        if (waiting.size === 0 && (isClosed || isFinished)) {
           close();
           resolve({ done: true, value: undefined });
-        } else {
-          reader = resolve;
+          return;
         }
+        reader = resolve;
+        deliver();
       });
     },
     async return() {

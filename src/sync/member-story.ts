@@ -6,24 +6,27 @@ import {
   type StoryBlock,
   type StoryRejection,
 } from '../../db/queries/member.ts';
+import { loadStoryEvents, type StoryMessagingEvent } from '../../db/queries/messaging-event.ts';
 import { findUnindexedBlocks, loadSegmentBlocks, loadSegmentParts } from '../../db/queries/people-segment.ts';
 import { DRIFT_DETAIL } from '../../db/queries/run-member.ts';
 import type { ProjectScope } from '../../db/queries/scope.ts';
 import { NOTES } from '../../db/queries/sync-batch.ts';
-import type { MemberOutcome, RejectionReason } from '../../db/values.ts';
+import type { MemberOutcome, MessagingState, RejectionReason } from '../../db/values.ts';
 import type { Person } from './member-record.ts';
 import { decodePeople } from './people-block.ts';
 import { decodeEntries, hashOf, hashValue, partOf, placeOf } from './people-segment.ts';
 
-/** One thing that a run did with a person. */
+/** One thing that happened to a person: a run did it, or Iterable told of it. */
 export interface MemberEvent {
   /** Its place in the story: of two, the one with the larger numbers is the newer. Unique within the story. */
   key: readonly number[];
   at: Date;
-  runId: string;
-  exportId: number;
-  outcome: MemberOutcome;
+  runId: string | null;
+  exportId: number | null;
+  outcome: MemberOutcome | null;
   reason: RejectionReason | null;
+  /** Iterable's name of it. */
+  messagingEvent: string | null;
   detail: string | null;
 }
 
@@ -45,7 +48,7 @@ interface Trace {
   person: Person;
   /** In the order of events. */
   key: readonly number[];
-  exportId: number;
+  exportId: number | null;
   isListed: boolean;
   /** It holds now: they are on the list by it, or rejected. */
   isCurrent: boolean;
@@ -54,10 +57,20 @@ interface Trace {
 
 const COLUMNS = { distinctId: 'distinct_id', email: 'email', userId: 'user_id' } as const;
 const RESENT_DETAIL = 'On the list already; their profile was sent again.';
+const WHEREABOUTS: Record<MessagingState, string> = {
+  PENDING: 'Waits for Mixpanel.',
+  IMPORTED: 'In Mixpanel.',
+  REJECTED: 'Not in Mixpanel.',
+  ECHO: 'Not sent to Mixpanel.',
+};
 /** A block is some 100 kB. */
 const BLOCKS_PER_QUERY = 32;
 /** Within a moment of one run: it rejects, then removes, then adds. */
 const RANKS = { REJECTED: 0, REMOVE: 1, ADD: 2, LISTED: 3 } as const;
+/** In the place of a run: Iterable's events. */
+const NO_RUN = 0;
+/** The newest of somebody's events. */
+const MAX_MESSAGING_EVENTS = 1_000;
 
 /** What is known of the person whom this field names, as of one moment; undefined when that is nobody. */
 export async function readMemberStory(
@@ -72,7 +85,8 @@ export async function readMemberStory(
     const found: Trace[] = [];
     for await (const block of findBlocks(scope, value)) found.push(...tracesInBlock(block, field, value));
     const rejections = await loadStoryRejections(scope, COLUMNS[field], value);
-    return [...found, ...rejections.map(traceOfRejection)];
+    const events = await loadStoryEvents(scope, COLUMNS[field], value, MAX_MESSAGING_EVENTS);
+    return [...found, ...rejections.map(traceOfRejection), ...events.map(traceOfEvent)];
   });
   return traces.length === 0 ? undefined : tellStory(traces);
 }
@@ -80,7 +94,7 @@ export async function readMemberStory(
 async function* findBlocks(scope: ProjectScope, value: string): AsyncGenerator<StoryBlock> {
   const hash = hashValue(value);
   const places: { segmentId: string; place: number }[] = [];
-  for (const { id, entries } of await loadSegmentParts(scope.db, partOf(hash))) {
+  for (const { id, entries } of await loadSegmentParts(scope.db, [partOf(hash)])) {
     for (const entry of decodeEntries(entries)) {
       if (hashOf(entry) === hash) places.push({ segmentId: id, place: placeOf(entry) });
     }
@@ -111,6 +125,7 @@ function tracesInBlock(block: StoryBlock, field: PersonField, value: string): Tr
       runId: block.run_id!,
       exportId: block.export_id,
       reason: null,
+      messagingEvent: null,
     };
     return [{ person, key, exportId: block.export_id, isListed, isCurrent: isListed, event }];
   });
@@ -136,7 +151,33 @@ function traceOfRejection(rejection: StoryRejection): Trace {
     exportId,
     isListed: false,
     isCurrent: rejection.until_run_id === null,
-    event: { key, at, runId, exportId, outcome: 'REJECTED', reason, detail },
+    event: { key, at, runId, exportId, outcome: 'REJECTED', reason, messagingEvent: null, detail },
+  };
+}
+
+function traceOfEvent({ id, event, at, email, userId, distinctId, ...told }: StoryMessagingEvent): Trace {
+  const key = [at.getTime(), NO_RUN, 0, Number(id), 0];
+  const detail = [
+    told.campaignName && `Campaign: ${told.campaignName}.`,
+    WHEREABOUTS[told.state],
+    told.detail,
+  ];
+  return {
+    person: { distinctId, email, userId },
+    key,
+    exportId: null,
+    isListed: false,
+    isCurrent: false,
+    event: {
+      key,
+      at,
+      runId: null,
+      exportId: null,
+      outcome: null,
+      reason: null,
+      messagingEvent: event,
+      detail: detail.filter((text) => text).join(' '),
+    },
   };
 }
 
@@ -151,7 +192,9 @@ function tellStory(traces: Trace[]): MemberStory {
     email: people.find((person) => person.email !== null)?.email ?? null,
     userId: people.find((person) => person.userId !== null)?.userId ?? null,
     distinctIds: [...new Set(people.flatMap(({ distinctId }) => distinctId ?? []))],
-    exportIds: [...new Set(listed.map((trace) => trace.exportId))].sort((left, right) => right - left),
+    exportIds: [...new Set(listed.flatMap((trace) => trace.exportId ?? []))].sort(
+      (left, right) => right - left,
+    ),
     events: traces.flatMap((trace) => trace.event ?? []),
   };
 }

@@ -12,7 +12,7 @@ export interface PartnerRequest {
   url: string;
   method: 'GET' | 'POST' | 'DELETE';
   headers: Record<string, string>;
-  body?: string;
+  body?: string | Buffer;
   /** For the whole exchange, body included. */
   timeoutMs: number;
   signal?: AbortSignal | undefined;

@@ -1,6 +1,6 @@
-import { schedule, type TaskOptions } from 'node-cron';
-import type { Logger } from 'pino';
+import { schedule } from 'node-cron';
 import { callParkedRuns } from './call-parked-runs.ts';
+import { cronOptions } from './cron-options.ts';
 import type { SyncDeps } from './deps.ts';
 import { forgetLedgers } from './forget-ledgers.ts';
 import { indexPeople } from './index-people.ts';
@@ -23,7 +23,7 @@ export function startScheduler(deps: SyncDeps): Scheduler {
     }
   };
   const recall = createRecall(deps);
-  const options = { noOverlap: true, logger: cronLogger(deps.logger) };
+  const options = cronOptions(deps.logger);
   const everySecond = (work: () => Promise<void>) => schedule('* * * * * *', work, options);
   // One after the other, so that they share a connection; what may take longer has a beat of its own.
   const tasks = [
@@ -48,15 +48,5 @@ export function startScheduler(deps: SyncDeps): Scheduler {
     async stop() {
       await Promise.all(tasks.map((task) => task.destroy()));
     },
-  };
-}
-
-/** What node-cron has to say (mostly that a beat took longer than a second) belongs into our log. */
-function cronLogger(logger: Logger): NonNullable<TaskOptions['logger']> {
-  return {
-    info: (message) => logger.debug(message),
-    debug: (message) => logger.debug(String(message)),
-    warn: (message) => logger.debug(message),
-    error: (message, error) => logger.error({ err: error }, String(message)),
   };
 }

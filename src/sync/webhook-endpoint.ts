@@ -4,22 +4,27 @@ import type { WebhookEndpointRow } from '../../db/tables.ts';
 import type { Partner } from '../../db/values.ts';
 import type { SyncDeps } from './deps.ts';
 
-/** Where a partner is to call us, and with which Basic credentials. */
+/** Where a partner is to call us, and with which credentials. */
 export interface WebhookEndpoint {
+  partner: Partner;
   key: string;
   username: string;
   password: string;
   lastReceivedAt: Date | null;
 }
 
-/** Undefined as long as the project has none. */
-export async function readEndpoint(
-  { db, secrets }: Pick<SyncDeps, 'db' | 'secrets'>,
+/** The project's; made now, if it was connected by a version that made none. */
+export async function openEndpoint(
+  deps: Pick<SyncDeps, 'db' | 'secrets'>,
   projectId: string,
   partner: Partner,
-): Promise<WebhookEndpoint | undefined> {
-  const row = await findEndpoint(db, projectId, partner);
-  return row && toEndpoint(row, secrets.decrypt(row.password));
+): Promise<WebhookEndpoint> {
+  let row = await findEndpoint(deps.db, projectId, partner);
+  if (!row) {
+    await giveEndpoint(deps, projectId, partner);
+    row = (await findEndpoint(deps.db, projectId, partner))!;
+  }
+  return toEndpoint(row, deps.secrets.decrypt(row.password));
 }
 
 /** The one that the project has stays; otherwise it gets one. */
@@ -28,7 +33,7 @@ export async function giveEndpoint(
   projectId: string,
   partner: Partner,
 ): Promise<void> {
-  const { password, ...made } = makeEndpoint();
+  const { password, ...made } = makeEndpoint(partner);
   await ensureEndpoint(db, { projectId, partner, ...made, password: secrets.encrypt(password) });
 }
 
@@ -38,7 +43,7 @@ export async function newEndpoint(
   projectId: string,
   partner: Partner,
 ): Promise<WebhookEndpoint> {
-  const { password, ...made } = makeEndpoint();
+  const { password, ...made } = makeEndpoint(partner);
   const row = await replaceEndpoint(db, {
     projectId,
     partner,
@@ -48,27 +53,58 @@ export async function newEndpoint(
   return toEndpoint(row, password);
 }
 
+interface Credentials {
+  username: string;
+  password: string;
+}
+
 /** Whether Authorization has these Basic credentials. Takes as long whatever it holds. */
 export function hasCredentials(
   authorization: string | undefined,
-  { username, password }: { username: string; password: string },
+  { username, password }: Credentials,
 ): boolean {
   const [, given = ''] = /^Basic +([A-Za-z0-9+/=_-]*) *$/i.exec(authorization ?? '') ?? [];
-  const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest();
-  return timingSafeEqual(
-    digest(Buffer.from(given, 'base64')),
-    digest(Buffer.from(`${username}:${password}`)),
-  );
+  return isSame(Buffer.from(given, 'base64'), `${username}:${password}`);
 }
 
-function makeEndpoint() {
+/** Before the token, in Authorization. Iterable's Basic has been seen without it. */
+const SCHEME = /^(?:Basic|OAuth2|Bearer) +/i;
+/** Of headers that are looked at; longer ones are no token. */
+const MAX_VALUE_LENGTH = 500;
+
+/**
+ * Whether a call bears the password as one of the forms that Iterable can be set to: a token in Authorization, after
+ * Basic, OAuth2, Bearer or nothing; Basic credentials; a custom header of any name. Takes as long whatever the values hold.
+ */
+export function hasToken(
+  headers: Readonly<Record<string, string[] | undefined>>,
+  { username, password }: Credentials,
+): boolean {
+  const basic = Buffer.from(`${username}:${password}`).toString('base64');
+  let isRight = false;
+  for (const value of Object.values(headers).flat()) {
+    if (value === undefined || value.length > MAX_VALUE_LENGTH) continue;
+    const given = Buffer.from(value.replace(SCHEME, '').trim());
+    // All are compared, so that nobody learns which it is.
+    for (const right of [password, basic]) isRight = isSame(given, right) || isRight;
+  }
+  return isRight;
+}
+
+function isSame(given: Buffer, right: string): boolean {
+  const digest = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest();
+  return timingSafeEqual(digest(given), digest(right));
+}
+
+function makeEndpoint(partner: Partner) {
   return {
     key: randomBytes(24).toString('base64url'),
-    username: 'mixpanel',
+    username: partner.toLowerCase(),
     password: randomBytes(24).toString('base64url'),
   };
 }
 
 function toEndpoint(row: WebhookEndpointRow, password: string): WebhookEndpoint {
-  return { key: row.key, username: row.username, password, lastReceivedAt: row.last_received_at };
+  const { partner, key, username, last_received_at: lastReceivedAt } = row;
+  return { partner, key, username, password, lastReceivedAt };
 }

@@ -109,7 +109,10 @@ export function wholeSelectionOf(type: GraphQLOutputType, above: string[] = []):
     const below = getNamedType(field.type);
     if (isLeafType(below)) return [field.name];
     if (path.includes(below.name)) return [];
-    const args = field.args.some((arg) => arg.name === 'first') ? '(first: 4)' : '';
+    const given = field.args.flatMap(({ name }) =>
+      name === 'first' ? ['first: 4'] : name === 'event' ? ['event: "emailOpen"'] : [],
+    );
+    const args = given.length === 0 ? '' : `(${given.join(', ')})`;
     return [`${field.name}${args} { ${wholeSelectionOf(below, path)} }`];
   });
   return ['__typename', ...fields].join(' ');
@@ -123,7 +126,10 @@ function takesFile(type: GraphQLInputType): boolean {
 }
 
 /** What has to be given although the types do not say so. */
-const NEEDED: Record<string, Record<string, unknown>> = { member: { email: 'nobody@example.com' } };
+const NEEDED: Record<string, Record<string, unknown>> = {
+  member: { email: 'nobody@example.com' },
+  messagingUsage: { month: '2030-01' },
+};
 
 const SAMPLES: Record<string, unknown> = {
   ID: 'bm8gaWQ',

@@ -1,0 +1,164 @@
+import { setImmediate as giveWay } from 'node:timers/promises';
+import type { Db } from '../../db/connect.ts';
+import { findMixpanel } from '../../db/queries/integration.ts';
+import {
+  listImportableProjects,
+  loadPendingEvents,
+  lockMessaging,
+  type PendingEvent,
+  setImported,
+  setRejected,
+} from '../../db/queries/messaging-event.ts';
+import {
+  clearImportFailures,
+  countImportFailures,
+  putImportOff,
+  setImportAttention,
+  tryLockImport,
+} from '../../db/queries/messaging-import.ts';
+import type { MixpanelConnectionRow } from '../../db/tables.ts';
+import type { SyncDeps } from '../sync/deps.ts';
+import { countUsage, type UsageChange } from './count-usage.ts';
+import { type ImportOutcome, importBatch } from './import-batch.ts';
+import { createImportClient } from './import-client.ts';
+import { toImportRecord } from './import-record.ts';
+
+/** Mixpanel takes this much in a request (API reference, import events). */
+const MAX_EVENTS = 2_000;
+const MAX_BYTES = 2_000_000;
+const MAX_EVENT_BYTES = 1_000_000;
+/** Loaded and made into JSON at a time, a few milliseconds of work. */
+const EVENTS_PER_QUERY = 250;
+
+const BASE_DELAY_MS = 2_000;
+const MAX_DELAY_MS = 60_000;
+const MAX_JITTER_MS = 5_000;
+/** Credentials that were refused may have been given their role meanwhile. */
+const UNAUTHORIZED_DELAY_MS = 900_000;
+
+const TOO_LARGE = 'It is larger than 1 MB, which Mixpanel does not take.';
+
+/** Imports what waits, of every project that Mixpanel can be asked for now. A project's events are imported by one process at a time. */
+export async function importEvents(deps: SyncDeps, signal: AbortSignal): Promise<void> {
+  for (const projectId of await listImportableProjects(deps.db, deps.clock.now())) {
+    while (!signal.aborted && (await importSome(deps, projectId, signal))) await giveWay();
+  }
+}
+
+/**
+ * One batch. True when there may be more. The transaction stays open while Mixpanel is asked, for its lock; when this process
+ * dies meanwhile, the lock is gone with it and the batch is sent again, which Mixpanel knows by $insert_id.
+ */
+async function importSome(deps: SyncDeps, projectId: string, signal: AbortSignal): Promise<boolean> {
+  return await deps.db.transaction().execute(async (trx) => {
+    if (!(await tryLockImport(trx, projectId))) return false;
+    const connection = await findMixpanel({ db: trx, projectId });
+    if (!connection) return false;
+    const batch = await loadBatch(deps, trx, connection);
+    if (batch.events.length + batch.tooLarge.length === 0) return false;
+    const client = createImportClient({
+      baseUrl: deps.env.mixpanel.ingestionBaseUrl[connection.region],
+      projectId: connection.mixpanel_project_id,
+      username: connection.service_account_username,
+      secret: deps.secrets.decrypt(connection.service_account_secret),
+    });
+    const outcome = await importBatch(client, batch.records, signal);
+    await settle(trx, projectId, batch, outcome);
+    return await noteOutcome({ ...deps, db: trx }, projectId, outcome);
+  });
+}
+
+interface Batch {
+  events: PendingEvent[];
+  records: string[];
+  tooLarge: PendingEvent[];
+}
+
+async function loadBatch(
+  { env }: Pick<SyncDeps, 'env'>,
+  trx: Db,
+  connection: MixpanelConnectionRow,
+): Promise<Batch> {
+  const batch: Batch = { events: [], records: [], tooLarge: [] };
+  const how = { source: env.mixpanel.sourceValue, idMerge: connection.id_merge };
+  let bytes = 2;
+  let after = '0';
+  while (batch.events.length < MAX_EVENTS) {
+    const limit = Math.min(EVENTS_PER_QUERY, MAX_EVENTS - batch.events.length);
+    const events = await loadPendingEvents(trx, connection.project_id, { after, limit });
+    for (const event of events) {
+      const record = toImportRecord(event, how);
+      const size = Buffer.byteLength(record) + 1;
+      if (size > MAX_EVENT_BYTES) {
+        batch.tooLarge.push(event);
+        continue;
+      }
+      if (bytes + size > MAX_BYTES) return batch;
+      bytes += size;
+      batch.events.push(event);
+      batch.records.push(record);
+    }
+    if (events.length < limit) break;
+    after = events.at(-1)!.id;
+    await giveWay();
+  }
+  return batch;
+}
+
+async function settle(trx: Db, projectId: string, batch: Batch, outcome: ImportOutcome): Promise<void> {
+  const imported = outcome.imported.map((index) => batch.events[index]!);
+  const refused = [
+    ...outcome.refused.map(({ index, detail }) => ({ event: batch.events[index]!, detail })),
+    ...batch.tooLarge.map((event) => ({ event, detail: TOO_LARGE })),
+  ];
+  if (imported.length + refused.length === 0) return;
+  await lockMessaging(trx, projectId);
+  await setImported(
+    trx,
+    imported.map(({ id }) => id),
+  );
+  await setRejected(
+    trx,
+    refused.map(({ event, detail }) => ({ id: event.id, detail })),
+  );
+  await countUsage(trx, projectId, [
+    ...imported.map((event) => changeOf('IMPORTED', event)),
+    ...refused.map(({ event }) => changeOf('REFUSED', event)),
+  ]);
+}
+
+/** True when Mixpanel may be asked again at once. */
+async function noteOutcome(
+  { db, clock, logger }: Pick<SyncDeps, 'db' | 'clock' | 'logger'>,
+  projectId: string,
+  { stopped }: ImportOutcome,
+): Promise<boolean> {
+  const failures = await countImportFailures(db, projectId);
+  if (!stopped) {
+    await clearImportFailures(db, projectId);
+    return true;
+  }
+  let delayMs = UNAUTHORIZED_DELAY_MS;
+  if (stopped.kind === 'UNAUTHORIZED') {
+    await setImportAttention(
+      db,
+      projectId,
+      `Events cannot be imported: ${stopped.message} The service account needs the role Owner or Admin of the Mixpanel project. Events wait meanwhile.`,
+    );
+  } else {
+    const jitterMs = 1_000 + Math.random() * (MAX_JITTER_MS - 1_000);
+    delayMs = Math.max(
+      stopped.retryAfterMs ?? 0,
+      Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** failures) + jitterMs,
+    );
+  }
+  logger.warn({ projectId, failures: failures + 1, delayMs }, `events wait for Mixpanel: ${stopped.message}`);
+  const retryAt = new Date(clock.now().getTime() + delayMs);
+  await putImportOff(db, projectId, { failures: failures + 1, retryAt });
+  return false;
+}
+
+function changeOf(what: 'IMPORTED' | 'REFUSED', event: PendingEvent): UsageChange {
+  const { at, distinct_id: distinctId, campaign_id: campaignId, campaign_name: campaignName } = event;
+  return { what, event: event.event, at, distinctId, campaignId, campaignName };
+}

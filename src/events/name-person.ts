@@ -1,0 +1,40 @@
+import type { IterableProjectType } from '../../db/values.ts';
+import type { LearnedIds } from '../sync/learned-ids.ts';
+import type { MessagingEvent } from './read-event.ts';
+
+/** What Mixpanel takes for nobody (API reference, import events), in lower case. */
+const BANNED: ReadonlySet<string> = new Set([
+  '00000000-0000-0000-0000-000000000000',
+  'anon',
+  'anonymous',
+  'nil',
+  'none',
+  'null',
+  'n/a',
+  'na',
+  'undefined',
+  'unknown',
+  '<nil>',
+  '0',
+  '-1',
+  'true',
+  'false',
+  '[]',
+  '{}',
+]);
+
+/**
+ * The distinct_id of the person of an event: what syncs have learned of them, else their userId, else their e-mail. Null when
+ * it names nobody whom Mixpanel would take. Pure.
+ */
+export function namePerson(
+  { email, userId }: Pick<MessagingEvent, 'email' | 'userId'>,
+  learned: LearnedIds,
+  projectType: IterableProjectType | null,
+): string | null {
+  const byUserId = userId === null ? undefined : learned.byUserId.get(userId);
+  const byEmail = email === null ? undefined : learned.byEmail.get(email);
+  // In projects that key their users by e-mail several may share a userId.
+  const known = projectType === 'EMAIL' ? [byEmail, byUserId] : [byUserId, byEmail];
+  return [...known, userId, email].find((id) => id != null && !BANNED.has(id.toLowerCase())) ?? null;
+}

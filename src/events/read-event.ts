@@ -1,0 +1,109 @@
+import { readEventTime } from './event-time.ts';
+import { toUuid } from './to-uuid.ts';
+
+/** One event of Iterable's system webhook. */
+export interface MessagingEvent {
+  /** The same for every repeat of the event: 128 bits as a uuid, which Mixpanel's $insert_id takes as it is. */
+  insertId: string;
+  name: string;
+  /** Its own time, never later than that of its receipt, which stands for it when it has none. */
+  at: Date;
+  /** In lower case. */
+  email: string | null;
+  userId: string | null;
+  campaignId: string | null;
+  campaignName: string | null;
+  dataFields: Readonly<Record<string, unknown>>;
+}
+
+/** The message says what is wrong; it names no person. */
+export class EventUnusableError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'EventUnusableError';
+  }
+}
+
+/** Iterable's userIds have 52 characters at most, addresses 320; longer ones are nobody's. */
+const MAX_IDENTIFIER_LENGTH = 320;
+const MAX_NAME_LENGTH = 255;
+
+/** The body as text, once it is sure that readEvent will take it. Throws EventUnusableError. */
+export function checkEvent(body: Buffer): string {
+  let text: string;
+  let json: unknown;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(body);
+    json = JSON.parse(text);
+  } catch {
+    throw new EventUnusableError('The body is not JSON in UTF-8.');
+  }
+  if (!isObject(json)) throw new EventUnusableError('The body is no JSON object: send one event a call.');
+  const { eventName, dataFields } = json;
+  if (typeof eventName !== 'string' || eventName.trim() === '') {
+    throw new EventUnusableError('eventName: must be a text that is not empty.');
+  }
+  if (eventName.length > MAX_NAME_LENGTH) {
+    throw new EventUnusableError(`eventName: must have at most ${MAX_NAME_LENGTH} characters.`);
+  }
+  if (dataFields != null && !isObject(dataFields)) {
+    throw new EventUnusableError('dataFields: must be an object.');
+  }
+  return text;
+}
+
+/** Reads what checkEvent has taken. Pure. */
+export function readEvent(body: string, receivedAt: Date): MessagingEvent {
+  const json = JSON.parse(body) as Record<string, unknown>;
+  const dataFields = isObject(json.dataFields) ? json.dataFields : {};
+  const name = clean(json.eventName as string);
+  const email = (readText(json.email) ?? readText(dataFields.email))?.toLowerCase() ?? null;
+  const userId = readText(json.userId) ?? readText(dataFields.userId) ?? null;
+  const createdAt = dataFields.createdAt ?? json.createdAt;
+  const messageId = readText(dataFields.messageId);
+  // Without a messageId nothing less than all of it tells two events of a second apart.
+  const identity =
+    messageId === undefined
+      ? canonical(json)
+      : canonical([
+          name,
+          messageId,
+          userId ?? email,
+          createdAt ?? null,
+          dataFields.linkUrl ?? dataFields.url ?? null,
+        ]);
+  return {
+    insertId: toUuid(identity),
+    name,
+    at: readEventTime(createdAt, receivedAt),
+    email,
+    userId,
+    campaignId: readText(dataFields.campaignId) ?? null,
+    campaignName: readText(dataFields.campaignName) ?? null,
+    dataFields,
+  };
+}
+
+/** JSON with the names of objects in order: a repeat may be spelt anew. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_name, inner: unknown) =>
+    isObject(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([left], [right]) => (left < right ? -1 : 1)))
+      : inner,
+  );
+}
+
+/** Undefined for what is empty or no identifier. */
+function readText(value: unknown): string | undefined {
+  const text = typeof value === 'number' ? String(value) : typeof value === 'string' ? value.trim() : '';
+  return text === '' || text.length > MAX_IDENTIFIER_LENGTH ? undefined : clean(text);
+}
+
+/** PostgreSQL's text cannot hold NUL, and UTF-8 no half of a surrogate pair. */
+function clean(text: string): string {
+  return text.replaceAll('\0', '\uFFFD').toWellFormed();
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
