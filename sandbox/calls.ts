@@ -14,6 +14,8 @@ export interface Call {
   subscribers?: { email?: string; userId?: string }[];
   page?: number;
   cohortId?: string;
+  /** How many came in an import. */
+  events?: number;
 }
 
 /** What was received, in order, and what no careful client would have sent. */

@@ -17,6 +17,16 @@ const settings = z
     totalError: z.int(),
     hasApi: z.boolean(),
     keepsSnapshots: z.boolean(),
+    idMerge: z.enum(['ORIGINAL', 'SIMPLIFIED']),
+    importAllowed: z.boolean(),
+    maxImportBytes: z.int(),
+    insertIdSpelling: z.enum(['insert_id', '$insert_id']),
+    namesFailures: z.boolean(),
+    refusedEvents: z.array(
+      z.strictObject({ insertId: z.string().optional(), event: z.string().optional(), message: z.string() }),
+    ),
+    liesAbout: z.int(),
+    keepsEvents: z.boolean(),
   })
   .partial();
 
@@ -45,6 +55,7 @@ const newProject = settings.extend({
   region: z.enum(['US', 'EU', 'IN']).optional(),
 });
 const ofProject = z.object({ project: id });
+const month = z.string().regex(/^\d{4}-\d{2}$/);
 const ofCohort = ofProject.extend({ cohortId: z.coerce.number() });
 const newCohort = ofProject.extend({
   id: z.int().optional(),
@@ -63,6 +74,9 @@ const push = ofCohort.extend({
   leaveOut: z.int().optional(),
   firstWaitMs: z.number().optional(),
 });
+
+/** So many of the events that were imported last are shown. */
+const SHOWN_EVENTS = 100;
 
 const done = { ok: true };
 
@@ -105,6 +119,16 @@ export const mixpanelControls: Record<string, Control> = {
     const project = findProject(target, projectId);
     const cohort = findCohort(project, cohortId);
     return pushCohort(project, cohort, { url, username, password }, options as PushOptions);
+  },
+  'GET /_control/mixpanel/events': (target, input) => {
+    const given = ofProject.extend({ month: month.optional() }).parse(input);
+    const { settings, imported } = findProject(target, given.project);
+    return {
+      accepted: imported.accepted,
+      distinct: settings.keepsEvents ? imported.distinct().length : null,
+      ...(given.month === undefined ? {} : { mtus: imported.mtus(given.month) }),
+      events: imported.all.slice(-SHOWN_EVENTS),
+    };
   },
 };
 

@@ -6,7 +6,10 @@ export interface SandboxRequest {
   path: string;
   query: URLSearchParams;
   headers: IncomingMessage['headers'];
-  body: string;
+  /** As they came, compressed ones too. */
+  bytes: Buffer;
+  /** The bytes as text. */
+  readonly body: string;
 }
 
 export interface SandboxReply {
@@ -21,22 +24,31 @@ export interface Listening {
   stop(): Promise<void>;
 }
 
+/** More than any partner takes, and than memory should be spent on: the connection is broken off. */
+const MAX_BODY_BYTES = 64 * 1024 * 1024;
+
 /** One HTTP server on loopback. handle gets the raw response too, for faults that break the connection. */
 export async function listen(
   options: { host: string; port: number },
   handle: (request: SandboxRequest, response: ServerResponse) => Promise<void>,
 ): Promise<Listening> {
   const server: Server = createServer((incoming, response) => {
-    readBody(incoming)
-      .then((body) => {
+    readBytes(incoming)
+      .then((bytes) => {
         const url = new URL(incoming.url ?? '/', 'http://sandbox');
+        let text: string | undefined;
         return handle(
           {
             method: incoming.method ?? 'GET',
             path: url.pathname,
             query: url.searchParams,
             headers: incoming.headers,
-            body,
+            bytes,
+            // Made when somebody asks: what is compressed never becomes text.
+            get body() {
+              text ??= bytes.toString('utf8');
+              return text;
+            },
           },
           response,
         );
@@ -71,8 +83,13 @@ export function sendReply(response: ServerResponse, reply: SandboxReply): void {
   response.end(text);
 }
 
-async function readBody(incoming: IncomingMessage): Promise<string> {
+async function readBytes(incoming: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of incoming) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
+  let size = 0;
+  for await (const chunk of incoming) {
+    chunks.push(chunk as Buffer);
+    size += (chunk as Buffer).length;
+    if (size > MAX_BODY_BYTES) throw new Error('The body is too large.');
+  }
+  return Buffer.concat(chunks);
 }

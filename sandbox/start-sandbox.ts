@@ -5,6 +5,7 @@ import { createFaults, type Faults } from './faults.ts';
 import { type Listening, listen } from './http.ts';
 import { createIterableProject, type IterableProject } from './iterable/project.ts';
 import { serveIterable } from './iterable/serve.ts';
+import { serveImport } from './mixpanel/import.ts';
 import { createMixpanelProject, type MixpanelProject } from './mixpanel/project.ts';
 import { serveMixpanel } from './mixpanel/serve.ts';
 
@@ -61,6 +62,11 @@ export async function startSandbox(
   for (const region of REGIONS) {
     env[`MIXPANEL_BASE_URL_${region}`] = await open((request, response) =>
       serveMixpanel({ ...context, projects: mixpanelProjects }, region, request, response),
+    );
+  }
+  for (const region of REGIONS) {
+    env[`MIXPANEL_INGESTION_BASE_URL_${region}`] = await open((request, response) =>
+      serveImport({ ...context, projects: mixpanelProjects }, region, request, response),
     );
   }
   const target: ControlTarget = {

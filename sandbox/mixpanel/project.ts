@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { SandboxClock } from '../clock.ts';
 import { createRateLimit } from '../rate-limit.ts';
+import { createImportedEvents, type ImportedEvents } from './imported-events.ts';
 
 export interface Member {
   distinctId: string;
@@ -42,25 +43,60 @@ export interface MixpanelSettings {
   hasApi: boolean;
   /** Later pages show the cohort as it was at the first one; without, as it is by then. */
   keepsSnapshots: boolean;
+  /** SIMPLIFIED: events need no distinct_id beside $user_id or $device_id, and those that merge identities are refused. */
+  idMerge: 'ORIGINAL' | 'SIMPLIFIED';
+  /** Its service accounts may import. */
+  importAllowed: boolean;
+  /** Of one import, once it is uncompressed. */
+  maxImportBytes: number;
+  /** What the answer calls the $insert_id of a record that failed. */
+  insertIdSpelling: 'insert_id' | '$insert_id';
+  /** Records that failed are told with their index; without, only the messages are. */
+  namesFailures: boolean;
+  /** Events that are refused whatever they look like. */
+  refusedEvents: RefusedEvent[];
+  /** Taken off the number that is told of an import that went well. */
+  liesAbout: number;
+  /** Without, events are counted only, so that any number of them can be imported. */
+  keepsEvents: boolean;
+}
+
+/** Meets events of this $insert_id and of this name; of any where none is given. */
+export interface RefusedEvent {
+  insertId?: string | undefined;
+  event?: string | undefined;
+  message: string;
+}
+
+export interface ServiceAccount {
+  secret: string;
+  isRevoked: boolean;
+  /** Its role in the project suffices for imports. */
+  importAllowed: boolean;
 }
 
 export interface MixpanelProject {
   id: string;
   region: 'US' | 'EU' | 'IN';
   settings: MixpanelSettings;
-  accounts: Map<string, { secret: string; isRevoked: boolean }>;
+  accounts: Map<string, ServiceAccount>;
   cohorts: Map<number, SandboxCohort>;
   sessions: Map<string, { members: MemberList; cohortId: number; pageSize: number; at: number }>;
   queries: ReturnType<typeof createRateLimit>;
   /** Queries under way, and the most that ever were. */
   running: number;
   mostRunning: number;
-  addServiceAccount(): { username: string; secret: string };
+  /** What was imported. */
+  imported: ImportedEvents;
+  addServiceAccount(options?: { importAllowed?: boolean }): { username: string; secret: string };
   revokeServiceAccount(username: string): void;
   addCohort(options: CohortOptions): SandboxCohort;
   setMembers(cohortId: number, members: Member[] | MemberList): void;
   deleteCohort(cohortId: number): void;
 }
+
+/** What Mixpanel's answer to a larger one names. */
+export const MAX_IMPORT_BYTES = 2_097_152;
 
 let nextProjectId = 2_000_000;
 let nextCohortId = 5_000_000;
@@ -80,6 +116,14 @@ export function createMixpanelProject(
     totalError: 0,
     hasApi: true,
     keepsSnapshots: true,
+    idMerge: 'SIMPLIFIED',
+    importAllowed: true,
+    maxImportBytes: MAX_IMPORT_BYTES,
+    insertIdSpelling: 'insert_id',
+    namesFailures: true,
+    refusedEvents: [],
+    liesAbout: 0,
+    keepsEvents: true,
     ...given,
   };
   const project: MixpanelProject = {
@@ -92,10 +136,11 @@ export function createMixpanelProject(
     queries: createRateLimit(clock, 3_600_000, () => settings.queriesPerHour),
     running: 0,
     mostRunning: 0,
-    addServiceAccount() {
+    imported: createImportedEvents(() => settings.keepsEvents),
+    addServiceAccount({ importAllowed = true } = {}) {
       const username = `sync.${randomBytes(3).toString('hex')}.mp-service-account`;
       const secret = randomBytes(16).toString('base64url');
-      project.accounts.set(username, { secret, isRevoked: false });
+      project.accounts.set(username, { secret, isRevoked: false, importAllowed });
       return { username, secret };
     },
     revokeServiceAccount(username) {

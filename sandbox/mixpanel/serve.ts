@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { SandboxReply, SandboxRequest } from '../http.ts';
 import { type OperationContext, serveOperation } from '../serve-operation.ts';
+import { findOwner } from './account.ts';
 import type { MemberList, MixpanelProject } from './project.ts';
 
 export interface MixpanelContext extends OperationContext {
@@ -38,16 +39,7 @@ export async function serveMixpanel(
     details:
       name === 'engage' ? { page, ...(cohortId === undefined ? {} : { cohortId: String(cohortId) }) } : {},
     answer() {
-      const account = readAccount(request);
-      const owner = context.projects.find((project) => {
-        const known = project.accounts.get(account.username);
-        return (
-          project.region === region &&
-          known !== undefined &&
-          known.secret === account.secret &&
-          !known.isRevoked
-        );
-      });
+      const owner = findOwner(context.projects, region, request)?.project;
       if (!owner) return refuse(401, 'Unable to authenticate request');
       if (request.path === '/api/app/me') {
         return {
@@ -177,12 +169,4 @@ function readCohortId(params: URLSearchParams): number | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** base64, or plain as Mixpanel also takes it. */
-function readAccount(request: SandboxRequest): { username: string; secret: string } {
-  const [, given = ''] = /^Basic (.+)$/.exec(request.headers.authorization ?? '') ?? [];
-  const text = given.includes(':') ? given : Buffer.from(given, 'base64').toString('utf8');
-  const [username = '', ...secret] = text.split(':');
-  return { username, secret: secret.join(':') };
 }
