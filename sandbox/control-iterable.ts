@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Control, ControlTarget } from './control.ts';
+import { sendByControl } from './control-webhook.ts';
 import type { IterableProject, SandboxList } from './iterable/project.ts';
 
 /** Ids come as numbers in bodies and as text in queries. */
@@ -79,6 +80,10 @@ export const iterableControls: Record<string, Control> = {
       project.users.add({ ...(email ? { email } : {}), ...(userId ? { userId } : {}) });
     project.setMember(findList(project, given.name), profile, given.isMember);
     return done;
+  },
+  'POST /_control/iterable/events': (target, input) => {
+    const { project, ...sending } = ofProject.loose().parse(input);
+    return sendByControl(target, findProject(target, project), sending);
   },
 };
 

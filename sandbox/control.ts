@@ -1,13 +1,18 @@
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
 import type { CallLog } from './calls.ts';
+import type { SandboxClock } from './clock.ts';
 import { iterableControls } from './control-iterable.ts';
 import { mixpanelControls } from './control-mixpanel.ts';
 import type { Fault, Faults } from './faults.ts';
 import { type SandboxRequest, sendReply } from './http.ts';
 import type { Sandbox } from './start-sandbox.ts';
 
-export type ControlTarget = Pick<Sandbox, 'iterable' | 'mixpanel'> & { calls: CallLog; faults: Faults };
+export type ControlTarget = Pick<Sandbox, 'iterable' | 'mixpanel'> & {
+  calls: CallLog;
+  faults: Faults;
+  clock: SandboxClock;
+};
 
 /** What one control does: its input is the body, or the query of a GET or DELETE. What it gives, or promises, goes out as JSON. */
 export type Control = (target: ControlTarget, input: unknown) => unknown;

@@ -11,7 +11,8 @@ ${Object.entries(sandbox.env)
   .map(([name, value]) => `  ${name}=${value}`)
   .join('\n')}
 
-  Iterable API key (EMAIL project, US):   ${sample.apiKey}
+  Iterable project:                       ${sample.iterable.id} (EMAIL, US)
+  Iterable API key:                       ${sample.apiKey}
   Mixpanel project:                       ${sample.mixpanel.id} (US)
   Service account:                        ${sample.serviceAccount.username}
   Its secret:                             ${sample.serviceAccount.secret}

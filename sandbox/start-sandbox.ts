@@ -4,6 +4,7 @@ import { type ControlTarget, serveControl } from './control.ts';
 import { createFaults, type Faults } from './faults.ts';
 import { type Listening, listen } from './http.ts';
 import { createIterableProject, type IterableProject } from './iterable/project.ts';
+import { createEventSender, type EventSender } from './iterable/send-events.ts';
 import { serveIterable } from './iterable/serve.ts';
 import { serveImport } from './mixpanel/import.ts';
 import { createMixpanelProject, type MixpanelProject } from './mixpanel/project.ts';
@@ -17,6 +18,8 @@ export interface Sandbox {
   iterable: {
     projects: IterableProject[];
     addProject(options: Parameters<typeof createIterableProject>[2]): IterableProject;
+    /** Of the system webhook. */
+    sender: Pick<EventSender, 'send'>;
   };
   mixpanel: {
     projects: MixpanelProject[];
@@ -39,6 +42,7 @@ export async function startSandbox(
   const { host = '127.0.0.1', firstPort = 0, clock = realClock } = options;
   const calls = createCallLog();
   const faults = createFaults();
+  const sender = createEventSender();
   const iterableProjects: IterableProject[] = [];
   const mixpanelProjects: MixpanelProject[] = [];
   let lastListId = 1_068_681;
@@ -72,8 +76,10 @@ export async function startSandbox(
   const target: ControlTarget = {
     calls,
     faults,
+    clock,
     iterable: {
       projects: iterableProjects,
+      sender,
       addProject(given) {
         const project = createIterableProject(clock, nextListId, given);
         iterableProjects.push(project);
@@ -98,7 +104,7 @@ export async function startSandbox(
     every: (intervalMs, act) => void timers.push(setInterval(act, intervalMs)),
     stop() {
       for (const timer of timers) clearInterval(timer);
-      stopped ??= Promise.all(listening.map((server) => server.stop())).then(() => undefined);
+      stopped ??= Promise.all([...listening, sender].map((one) => one.stop())).then(() => undefined);
       return stopped;
     },
   };
