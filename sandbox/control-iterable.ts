@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Control, ControlTarget } from './control.ts';
-import { sendByControl } from './control-webhook.ts';
+import { sendByControl, webhookTarget } from './control-webhook.ts';
 import type { IterableProject, SandboxList } from './iterable/project.ts';
 
 /** Ids come as numbers in bodies and as text in queries. */
@@ -17,6 +17,7 @@ const settings = z
     unnamedFailures: z.array(z.string()),
     refusesDuplicateNames: z.boolean(),
     refusals: z.array(z.object({ identifier: z.string(), bucket, named: z.string().optional() })),
+    webhook: webhookTarget.nullable(),
   })
   .partial();
 

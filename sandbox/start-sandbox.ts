@@ -19,7 +19,7 @@ export interface Sandbox {
     projects: IterableProject[];
     addProject(options: Parameters<typeof createIterableProject>[2]): IterableProject;
     /** Of the system webhook. */
-    sender: Pick<EventSender, 'send'>;
+    sender: Pick<EventSender, 'send' | 'untilQueueIsEmpty'>;
   };
   mixpanel: {
     projects: MixpanelProject[];
@@ -60,7 +60,7 @@ export async function startSandbox(
   const context = { calls, faults, clock };
   for (const dataCenter of DATA_CENTERS) {
     env[`ITERABLE_BASE_URL_${dataCenter}`] = await open((request, response) =>
-      serveIterable({ ...context, projects: iterableProjects }, dataCenter, request, response),
+      serveIterable({ ...context, projects: iterableProjects, sender }, dataCenter, request, response),
     );
   }
   for (const region of REGIONS) {

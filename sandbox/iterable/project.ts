@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { SandboxClock } from '../clock.ts';
 import { createRateLimit } from '../rate-limit.ts';
 import { type Bucket, createUsers, type IterableProjectType, type Profile, type Users } from './identity.ts';
+import type { WebhookTarget } from './send-events.ts';
 
 export interface SandboxList {
   id: number;
@@ -29,6 +30,8 @@ export interface IterableSettings {
   refusesDuplicateNames: boolean;
   /** People whom list calls refuse, whatever their identifiers look like. */
   refusals: Refusal[];
+  /** Told of everybody whom a list call puts on a list or takes off it; null: nobody is. */
+  webhook: WebhookTarget | null;
 }
 
 export interface Refusal {
@@ -89,6 +92,7 @@ export function createIterableProject(
     unnamedFailures: [],
     refusesDuplicateNames: true,
     refusals: [],
+    webhook: null,
     ...given,
   };
   const minute = () => createRateLimit(clock, 60_000, () => 5);

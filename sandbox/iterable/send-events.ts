@@ -49,6 +49,10 @@ export interface SendOutcome {
 
 export interface EventSender {
   send(target: WebhookTarget, events: Iterable<WebhookEvent>, options?: SendOptions): Promise<SendOutcome>;
+  /** In the background, once everything is sent that was queued before. */
+  queue(target: WebhookTarget, events: Iterable<WebhookEvent>): void;
+  /** Resolves when nothing is queued any more. */
+  untilQueueIsEmpty(): Promise<void>;
   /** Breaks off what is being sent. */
   stop(): Promise<void>;
 }
@@ -63,6 +67,7 @@ export function createEventSender(): EventSender {
   const stopping = new AbortController();
   const { signal } = stopping;
   const sending = new Set<Promise<SendOutcome>>();
+  let queued: Promise<unknown> = Promise.resolve();
 
   function send(target: WebhookTarget, events: Iterable<WebhookEvent>, options: SendOptions = {}) {
     const outcome = sendAll(target, events, options, signal);
@@ -72,6 +77,15 @@ export function createEventSender(): EventSender {
 
   return {
     send,
+    queue(target, events) {
+      queued = queued.then(() => send(target, events));
+    },
+    async untilQueueIsEmpty() {
+      for (let last: unknown; last !== queued; ) {
+        last = queued;
+        await last;
+      }
+    },
     async stop() {
       stopping.abort();
       await Promise.all(sending);

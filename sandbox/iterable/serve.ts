@@ -4,10 +4,13 @@ import { type OperationContext, serveOperation } from '../serve-operation.ts';
 import { htmlNotFound, invalidListId, ok, refuse, text, tooMany } from './answers.ts';
 import { isEmail } from './identity.ts';
 import { type IterableProject, visibleMembers } from './project.ts';
+import type { EventSender } from './send-events.ts';
 import { parseUpdate, updateList } from './update-list.ts';
 
 export interface IterableContext extends OperationContext {
   projects: IterableProject[];
+  /** Of the webhook. */
+  sender: EventSender;
 }
 
 /** Answers as api.iterable.com (US) or api.eu.iterable.com (EU). */
@@ -48,7 +51,7 @@ interface Route {
 }
 
 function route(context: IterableContext, request: SandboxRequest): Route {
-  const { clock, calls } = context;
+  const { clock, calls, sender } = context;
   const { method, path, query } = request;
   const listId = Number(query.get('listId') ?? path.split('/')[3]);
   const read = (
@@ -152,7 +155,7 @@ function route(context: IterableContext, request: SandboxRequest): Route {
       isWrite: true,
       details,
       answer: (project) =>
-        updateList(project, action, update, { bytes: Buffer.byteLength(request.body), calls, clock }),
+        updateList(project, action, update, { bytes: request.bytes.length, calls, clock, sender }),
     };
   }
   const userRoute = routeUser(request);

@@ -3,8 +3,10 @@ import type { CallLog } from '../calls.ts';
 import type { SandboxClock } from '../clock.ts';
 import type { SandboxReply } from '../http.ts';
 import { invalidListId, ok, refuse, tooMany } from './answers.ts';
-import type { Bucket, Resolved } from './identity.ts';
+import type { Bucket, Profile, Resolved } from './identity.ts';
+import { toListEcho } from './list-echo.ts';
 import type { IterableProject } from './project.ts';
+import type { EventSender } from './send-events.ts';
 
 const MAX_BODY_BYTES = 4_000_000;
 
@@ -39,7 +41,7 @@ export function updateList(
   project: IterableProject,
   action: 'subscribe' | 'unsubscribe',
   update: ListUpdate | undefined,
-  request: { bytes: number; calls: CallLog; clock: SandboxClock },
+  request: { bytes: number; calls: CallLog; clock: SandboxClock; sender: EventSender },
 ): SandboxReply {
   const endpoint = `/api/lists/${action}`;
   if (request.bytes > MAX_BODY_BYTES) return refuse(413, 'BatchTooLarge', 'Request body too large');
@@ -58,6 +60,7 @@ export function updateList(
   checkManners(action, update, list.listType, request.calls);
 
   const names = new Map<string, Set<string>>();
+  const changed: Profile[] = [];
   let failCount = 0;
   for (const given of update.subscribers) {
     const identifier = given.email?.toLowerCase() ?? given.userId ?? '';
@@ -76,13 +79,23 @@ export function updateList(
         { create: action === 'subscribe', updateExistingOnly: update.updateExistingUsersOnly === true },
       );
     if ('profile' in resolved) {
-      project.setMember(list, resolved.profile, action === 'subscribe');
+      const { profile } = resolved;
+      if (list.members.has(profile) !== (action === 'subscribe')) changed.push(profile);
+      project.setMember(list, profile, action === 'subscribe');
       continue;
     }
     failCount++;
     const { bucket, kind, identifier: name } = resolved.failure;
     const array = `${bucket}${kind === 'email' ? 'Emails' : 'UserIds'}`;
     names.set(array, (names.get(array) ?? new Set()).add(name));
+  }
+  const { webhook } = project.settings;
+  if (webhook && changed.length > 0) {
+    const change = { action, listId: list.id, now: request.clock.now() };
+    request.sender.queue(
+      webhook,
+      changed.map((profile) => toListEcho(profile, change)),
+    );
   }
   const array = (name: string) => [...(names.get(name) ?? [])];
   const answer = {
