@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { createEventSender, iterableTime, readUsage } from './support/iterable-events.ts';
 import { people } from './support/people.ts';
@@ -148,7 +149,6 @@ test('an event that cannot be stored is not answered with success, and comes aga
   await app.connectIterable();
   const { send } = await createEventSender(app);
   const { db } = app.app.sync;
-  const { sql } = await import('kysely');
   await sql`alter table messaging_inbox rename to elsewhere`.execute(db);
   expect((await send(open('m1'))).status).toBe(503);
   await sql`alter table elsewhere rename to messaging_inbox`.execute(db);

@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { MixpanelConnectionRow } from '../tables.ts';
 
 /** False when another process imports this project's events. Until the end of the transaction, or of the connection. */
 export async function tryLockImport(trx: Db, projectId: string): Promise<boolean> {
@@ -8,15 +7,6 @@ export async function tryLockImport(trx: Db, projectId: string): Promise<boolean
     select pg_try_advisory_xact_lock(hashtextextended(${`messaging-import:${projectId}`}, 0)) as "isMine"
   `.execute(trx);
   return rows[0]!.isMine;
-}
-
-/** Mixpanel's connection of a project. */
-export function findConnectionOf(db: Db, projectId: string): Promise<MixpanelConnectionRow | undefined> {
-  return db
-    .selectFrom('mixpanel_connections')
-    .selectAll()
-    .where('project_id', '=', projectId)
-    .executeTakeFirst();
 }
 
 /** How often in a row Mixpanel has not taken the project's events. */

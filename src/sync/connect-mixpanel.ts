@@ -1,4 +1,5 @@
 import { findActiveRun } from '../../db/queries/active-run.ts';
+import { clearImportFailures } from '../../db/queries/messaging-import.ts';
 import { stopExportsOfOtherProjects } from '../../db/queries/mixpanel-cohort.ts';
 import { deleteMixpanelConnection, upsertMixpanelConnection } from '../../db/queries/mixpanel-connection.ts';
 import { requestCancel } from '../../db/queries/run-state.ts';
@@ -39,6 +40,7 @@ export async function connectMixpanel(
     MUTATION_BUDGET_MS,
   );
   return await deps.db.transaction().execute(async (trx) => {
+    await clearImportFailures(trx, projectId);
     const connection = await upsertMixpanelConnection(trx, {
       projectId,
       region: input.region,

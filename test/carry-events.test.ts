@@ -1,0 +1,275 @@
+import { expect, test } from 'vitest';
+import { forgetEvents } from '../src/events/forget-events.ts';
+import { startAnother } from './support/another-app.ts';
+import { createEventSender, type IterableEvent, readUsage, untilCarried } from './support/iterable-events.ts';
+import { SOON } from './support/mixpanel-waits.ts';
+import { startTestApp, type TestApp, type TestAppOptions } from './support/test-app.ts';
+
+const NOVEMBER = { now: '2030-11-20T12:00:00.000Z' };
+const MONTH = '2030-11';
+const IMPORT = 'mixpanel.import';
+
+const event = (
+  person: string,
+  eventName: string,
+  dataFields: Record<string, unknown> = {},
+): IterableEvent => ({
+  email: `${person}@example.com`,
+  userId: person,
+  eventName,
+  dataFields: { createdAt: '2030-11-19 10:00:00 +00:00', messageId: `${person}-${eventName}`, ...dataFields },
+});
+
+async function startConnected(options: TestAppOptions = {}) {
+  const app = await startTestApp({ ...NOVEMBER, ...options });
+  await app.connect({ idMerge: 'SIMPLIFIED' });
+  const { send } = await createEventSender(app);
+  return Object.assign(app, {
+    async sendAll(events: IterableEvent[]) {
+      for (const one of events) expect(await send(one)).toMatchObject({ status: 200 });
+    },
+  });
+}
+
+const imported = (app: TestApp) => app.mixpanel.imported.distinct();
+const calls = (app: TestApp) => app.sandbox.calls.of(IMPORT);
+const attentionOf = async (app: TestApp) =>
+  (await app.api.query('{ mixpanel { status attention } }')).mixpanel;
+/** When Mixpanel is asked again, the beat does it; until then time stands still. */
+const advanceABackOff = (app: TestApp) => app.clock.advance({ seconds: 66 });
+
+test('an event arrives in Mixpanel under its own name, with its own time and what it says', async () => {
+  await using app = await startConnected();
+  await app.sendAll([
+    event('ann', 'emailClick', {
+      campaignId: 5,
+      campaignName: 'Spring',
+      labels: ['a', 'b'],
+      workflowId: null,
+      ip: '203.0.113.9',
+      bucket: 'x',
+      $ignore: true,
+      $time: 7,
+      distinct_id: 'somebody else',
+      transactionalData: { order: { items: [{ deep: { deeper: 1 } }] } },
+      long: 'x'.repeat(1_000),
+    }),
+  ]);
+  const usage = await untilCarried(app, MONTH);
+  expect(usage).toMatchObject({ eventsReceived: 1, eventsImported: 1, countedEvents: 1, countedUsers: 1 });
+  const [only] = imported(app);
+  expect(only).toMatchObject({
+    event: 'emailClick',
+    time: Date.parse('2030-11-19T10:00:00.000Z'),
+    distinctId: 'ann',
+    insertId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+  });
+  expect(only!.properties).toMatchObject({
+    $user_id: 'ann',
+    $source: 'iterable',
+    ip: 0,
+    email: 'ann@example.com',
+    userId: 'ann',
+    campaignId: 5,
+    campaignName: 'Spring',
+    labels: ['a', 'b'],
+    workflowId: null,
+    iterable_ip: '203.0.113.9',
+    iterable_bucket: 'x',
+    iterable_ignore: true,
+    iterable_time: 7,
+    iterable_distinct_id: 'somebody else',
+    long: 'x'.repeat(255),
+  });
+  expect(only!.properties).not.toHaveProperty('$ignore');
+});
+
+test('events wait while Mixpanel is not connected, and are carried once it is', async () => {
+  await using app = await startTestApp(NOVEMBER);
+  await app.connectIterable();
+  const { send } = await createEventSender(app);
+  await send(event('ann', 'emailOpen'));
+  expect(await readUsage(app, MONTH)).toMatchObject({ eventsPending: 1, countedUsers: 1 });
+  await app.connectMixpanel({ idMerge: 'SIMPLIFIED' });
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 1 });
+  await app.api.query('mutation { disconnectMixpanel }');
+  await send(event('ben', 'emailOpen'));
+  expect(await readUsage(app, MONTH)).toMatchObject({ eventsImported: 1, eventsPending: 1 });
+  await app.connectMixpanel({ idMerge: 'SIMPLIFIED' });
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 2 });
+});
+
+test('a person has the distinct_id that syncs have learned, else the userId, else the e-mail', async () => {
+  await using app = await startTestApp(NOVEMBER);
+  app.mixpanel.settings.idMerge = 'ORIGINAL';
+  await app.connect({ idMerge: 'ORIGINAL' });
+  const cohort = await app.addCohort('Trial', [
+    { distinctId: 'canonical-ann', properties: { $email: 'Ann@example.com', $iterable_user_id: 'u-ann' } },
+    { distinctId: 'canonical-ben', properties: { $email: 'ben@example.com' } },
+    { distinctId: 'canonical-cat', properties: { $email: 'not an address' } },
+  ]);
+  const { exportId } = await app.syncToEnd(cohort.id, 'DYNAMIC');
+  // Somebody who has left the list is still known.
+  app.mixpanel.setMembers(cohort.externalId, [
+    { distinctId: 'canonical-ann', properties: { $email: 'Ann@example.com', $iterable_user_id: 'u-ann' } },
+  ]);
+  await app.runToEnd(exportId);
+  const { send } = await createEventSender(app);
+  const sent: [Omit<IterableEvent, 'eventName'>, string | undefined][] = [
+    [{ email: 'ANN@example.com' }, 'canonical-ann'],
+    [{ userId: 'u-ann' }, 'canonical-ann'],
+    [{ dataFields: { email: 'ben@example.com' } }, 'canonical-ben'],
+    [{ userId: 'u-new', email: 'new@example.com' }, 'u-new'],
+    [{ email: 'only@example.com' }, 'only@example.com'],
+    // What Mixpanel takes for nobody is nobody's name.
+    [{ userId: 'null', email: 'nobody@example.com' }, 'nobody@example.com'],
+    [{ userId: 'undefined' }, undefined],
+    [{}, undefined],
+  ];
+  for (const [index, [who]] of sent.entries()) await send({ ...who, eventName: `event-${index}` });
+  expect(await untilCarried(app, MONTH)).toMatchObject({
+    eventsReceived: 8,
+    eventsImported: 6,
+    eventsRejected: 2,
+  });
+  const found = new Map(imported(app).map((one) => [one.event, one.distinctId]));
+  expect(sent.map((_, index) => found.get(`event-${index}`))).toEqual(sent.map(([, id]) => id));
+  expect(imported(app).every(({ properties }) => !('$user_id' in properties))).toBe(true);
+});
+
+test.for(['insert_id', '$insert_id'] as const)(
+  'what Mixpanel refuses of a batch is refused one by one, with its reason, by %s',
+  async (insertIdSpelling) => {
+    await using app = await startConnected({ mixpanel: { insertIdSpelling } });
+    app.mixpanel.settings.refusedEvents = [{ event: 'badEvent', message: 'properties.x is invalid' }];
+    await app.sendAll([event('ann', 'emailOpen'), event('ben', 'badEvent'), event('cat', 'emailOpen')]);
+    const usage = await untilCarried(app, MONTH);
+    expect(usage).toMatchObject({ eventsReceived: 3, eventsImported: 2, eventsRejected: 1, countedUsers: 2 });
+    expect(imported(app).map(({ distinctId }) => distinctId)).toEqual(['ann', 'cat']);
+    const { member } = await app.api.query(
+      '{ member(userId: "ben") { history { edges { node { messagingEvent detail } } } } }',
+    );
+    expect(member.history.edges[0].node).toEqual({
+      messagingEvent: 'badEvent',
+      detail: expect.stringContaining('properties.x is invalid'),
+    });
+  },
+);
+
+test('who is refused without being named is found by halving, and nobody else is lost', async () => {
+  await using app = await startConnected({ mixpanel: { namesFailures: false } });
+  app.mixpanel.settings.refusedEvents = [{ event: 'badEvent', message: 'events like this are not allowed' }];
+  const names = Array.from({ length: 9 }, (_, index) => (index === 6 ? 'badEvent' : `good-${index}`));
+  await app.sendAll(names.map((name) => event('ann', name)));
+  const usage = await untilCarried(app, MONTH);
+  expect(usage).toMatchObject({ eventsReceived: 9, eventsImported: 8, eventsRejected: 1 });
+  expect(imported(app)).toHaveLength(8);
+});
+
+test('a partner that says 200 and has taken less is found out', async () => {
+  await using app = await startConnected();
+  app.mixpanel.settings.liesAbout = 1;
+  await app.sendAll([event('ann', 'emailOpen'), event('ben', 'emailOpen')]);
+  const usage = await untilCarried(app, MONTH);
+  // Alone, each is said not to have been taken.
+  expect(usage).toMatchObject({ eventsReceived: 2, eventsImported: 0, eventsRejected: 2, countedUsers: 0 });
+});
+
+test('a batch that is too large is sent in halves, and one event that is too large is refused', async () => {
+  await using app = await startConnected({ mixpanel: { maxImportBytes: 2_000 } });
+  const text = (size: number) =>
+    Object.fromEntries(Array.from({ length: size }, (_, n) => [`f${n}`, 'x'.repeat(200)]));
+  await app.sendAll([...Array(8).keys()].map((n) => event(`p${n}`, 'emailOpen', text(n === 3 ? 20 : 2))));
+  const usage = await untilCarried(app, MONTH);
+  expect(usage).toMatchObject({ eventsReceived: 8, eventsImported: 7, eventsRejected: 1, countedUsers: 7 });
+  expect(imported(app)).toHaveLength(7);
+});
+
+test('429, 5xx and silence put off, and every event arrives in the end, once', async () => {
+  await using app = await startConnected();
+  app.sandbox.faults.add({
+    operation: IMPORT,
+    times: 1,
+    reply: { status: 429, body: { code: 429, error: 'Project exceeded rate limits.' } },
+  });
+  app.sandbox.faults.add({ operation: IMPORT, times: 1, reply: { status: 502, body: '<html>' } });
+  app.sandbox.faults.add({ operation: IMPORT, times: 1, drop: 'after' });
+  await app.sendAll([event('ann', 'emailOpen'), event('ben', 'emailOpen')]);
+  for (const count of [1, 2, 3]) {
+    await expect.poll(() => calls(app).length, SOON).toBe(count);
+    expect(await readUsage(app, MONTH)).toMatchObject({ eventsImported: 0, eventsPending: 2 });
+    const [state] = await app.app.sync.db.selectFrom('messaging_imports').selectAll().execute();
+    expect(state).toMatchObject({ failures: count });
+    expect(state!.retry_at.getTime()).toBeGreaterThan(app.clock.now().getTime());
+    advanceABackOff(app);
+  }
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 2 });
+  // The third answer was lost after Mixpanel had taken both.
+  expect(app.mixpanel.imported.accepted).toBe(4);
+  expect(imported(app)).toHaveLength(2);
+  expect(await app.app.sync.db.selectFrom('messaging_imports').selectAll().execute()).toEqual([]);
+});
+
+test('credentials that may not import hold the events and say what to do, and connecting again carries them', async () => {
+  await using app = await startConnected();
+  app.mixpanel.settings.importAllowed = false;
+  await app.sendAll([event('ann', 'emailOpen')]);
+  await expect.poll(async () => (await attentionOf(app)).status, SOON).toBe('NEEDS_ATTENTION');
+  expect((await attentionOf(app)).attention).toMatch(
+    /^Events cannot be imported: Mixpanel answered 401 .*Owner or Admin/,
+  );
+  // Cohorts can still be read, and reading them does not take the word back.
+  await app.api.query('mutation { refreshCohorts { id } }');
+  expect((await attentionOf(app)).status).toBe('NEEDS_ATTENTION');
+  expect(await readUsage(app, MONTH)).toMatchObject({ eventsPending: 1 });
+  app.mixpanel.settings.importAllowed = true;
+  await app.connectMixpanel({ idMerge: 'SIMPLIFIED' });
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 1 });
+  expect(await attentionOf(app)).toEqual({ status: 'CONNECTED', attention: null });
+});
+
+test('a role that was given meanwhile is found out without connecting again', async () => {
+  await using app = await startConnected();
+  app.mixpanel.settings.importAllowed = false;
+  await app.sendAll([event('ann', 'emailOpen')]);
+  await expect.poll(() => calls(app).length, SOON).toBe(1);
+  app.mixpanel.settings.importAllowed = true;
+  app.clock.advance({ minutes: 15 });
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 1 });
+  expect((await attentionOf(app)).status).toBe('CONNECTED');
+});
+
+test('identity events, which would have all of a batch refused, are refused alone and never sent', async () => {
+  await using app = await startConnected();
+  await app.sendAll([event('ann', '$identify'), event('ann', 'emailOpen')]);
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 1, eventsRejected: 1 });
+  expect(calls(app)).toHaveLength(1);
+});
+
+test('two processes carry the same events, each of them once', async () => {
+  await using app = await startConnected();
+  await using _other = await startAnother(app);
+  for (let round = 0; round < 5; round++) {
+    await app.sendAll([...Array(20).keys()].map((n) => event(`p${n}`, `event-${round}`)));
+  }
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsReceived: 100, eventsImported: 100 });
+  expect(app.mixpanel.imported.accepted).toBe(100);
+});
+
+test('old events are forgotten and their sums stay; what waits is kept', async () => {
+  await using app = await startConnected({ env: { MESSAGING_EVENT_RETENTION: '1h' } });
+  await app.sendAll([event('ann', 'emailOpen')]);
+  const before = await untilCarried(app, MONTH);
+  await app.api.query('mutation { disconnectMixpanel }');
+  await app.sendAll([event('ben', 'emailOpen')]);
+  await readUsage(app, MONTH);
+  app.clock.advance({ hours: 2 });
+  await forgetEvents(app.app.sync);
+  const kept = await app.app.sync.db.selectFrom('messaging_events').select(['user_id', 'state']).execute();
+  expect(kept).toEqual([{ user_id: 'ben', state: 'PENDING' }]);
+  expect(await readUsage(app, MONTH)).toMatchObject({
+    eventsReceived: before.eventsReceived + 1,
+    eventsImported: before.eventsImported,
+    countedUsers: 2,
+  });
+});
