@@ -1,4 +1,4 @@
-import { createRandom } from '../test/support/random.ts';
+import { createRandom } from '../sandbox/random.ts';
 import type { Expected } from './crash/cohort.ts';
 import { type Comparison, compareRun } from './crash/compare.ts';
 import { openScene, type Scene } from './crash/scene.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { createRandom, type Random } from '../sandbox/random.ts';
 import { MixpanelUnexpectedAnswerError } from '../src/sync/sources/mixpanel/errors.ts';
 import { readPage } from '../src/sync/sources/mixpanel/read-page.ts';
-import { createRandom, type Random } from './support/random.ts';
 
 interface Page {
   session_id: unknown;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Bucket } from '../sandbox/iterable/identity.ts';
 import type { Member } from '../sandbox/mixpanel/project.ts';
-import { createRandom } from './support/random.ts';
+import { createRandom } from '../sandbox/random.ts';
 import { startTestApp } from './support/test-app.ts';
 
 const POPULATION = 60;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { createRandom } from '../sandbox/random.ts';
 import { applyPushes } from '../src/sync/sources/pushed/apply-pushes.ts';
 import { createPusher, type PushOptions, pushed, pushedMembers } from './support/mixpanel-push.ts';
-import { createRandom } from './support/random.ts';
 import { startTestApp } from './support/test-app.ts';
 
 const ACTIONS = ['members', 'add_members', 'remove_members'] as const;

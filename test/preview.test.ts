@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import type { Member } from '../sandbox/mixpanel/project.ts';
+import { createRandom } from '../sandbox/random.ts';
 import { decide, runUntilHeld } from './support/held-run.ts';
 import { people, person } from './support/people.ts';
-import { createRandom } from './support/random.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 import { makeToken } from './support/tokens.ts';
 

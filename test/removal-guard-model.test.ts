@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { createRandom } from '../sandbox/random.ts';
 import { decide, expectLedger, readGuarded, untilHeld } from './support/held-run.ts';
 import { person } from './support/people.ts';
-import { createRandom } from './support/random.ts';
 import { type RunSnapshot, startTestApp } from './support/test-app.ts';
 
 const POPULATION = 40;

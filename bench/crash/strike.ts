@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Random } from '../../test/support/random.ts';
+import type { Random } from '../../sandbox/random.ts';
 import type { ClusterNode } from './cluster.ts';
 import type { RunRow, Scene } from './scene.ts';
 
