@@ -12,6 +12,7 @@ const NAMES = [
   'storage',
   'member-lookup',
   'cohort-push',
+  'messaging-events',
   'floor',
   'crash',
 ];

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gunzipSync } from 'node:zlib';
 import { realClock } from '../sandbox/clock.ts';
 import { createRateLimit } from '../sandbox/rate-limit.ts';
 
@@ -24,6 +25,8 @@ export interface PartnerStats {
   /** Requests answered 429. */
   refused: number;
   people: number;
+  /** Imported into Mixpanel. */
+  events: number;
 }
 
 export const PAGE_SIZE = 1_000;
@@ -35,13 +38,13 @@ const SESSION = 'bench-session';
 
 let pages: Buffer[] = [];
 let settings: PartnerSettings = { members: 0 };
-let stats: PartnerStats = { writes: [], refused: 0, people: 0 };
+let stats: PartnerStats = { writes: [], refused: 0, people: 0, events: 0 };
 let limit = createRateLimit(realClock, 1_000, () => Number.POSITIVE_INFINITY);
 
 function play(changed: PartnerSettings): void {
   const isSameCohort = changed.members === settings.members && changed.generation === settings.generation;
   settings = changed;
-  stats = { writes: [], refused: 0, people: 0 };
+  stats = { writes: [], refused: 0, people: 0, events: 0 };
   limit = createRateLimit(realClock, 1_000, () => changed.writesPerSecond ?? Number.POSITIVE_INFINITY);
   if (!isSameCohort || pages.length === 0) pages = buildPages(changed);
 }
@@ -71,6 +74,11 @@ function toUuid(name: string): string {
 
 async function serveMixpanel(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const body = await readBody(request);
+  if (request.url?.startsWith('/import')) {
+    const count = gunzipSync(body).toString('latin1').split('"$insert_id"').length - 1;
+    stats.events += count;
+    return answer(response, 200, Buffer.from(`{"code":200,"num_records_imported":${count},"status":"OK"}`));
+  }
   if (request.url?.startsWith('/api/query/engage')) {
     const page = pages[Number(new URLSearchParams(body.toString()).get('page') ?? 0)];
     return answer(

@@ -19,6 +19,8 @@ import type { Live } from './sync/live.ts';
 
 /** Multipart bodies have limits of their own. */
 const MAX_BODY_BYTES = 1_000_000;
+/** Longer than load balancers and partners keep a connection that is idle: else a call may meet its end. */
+const KEEP_ALIVE_MS = 65_000;
 const CLOSE_PATIENCE_MS = 3_000;
 const UPLOAD_PATIENCE_MS = 3_600_000;
 
@@ -65,6 +67,7 @@ export function createServer(options: {
       else response.destroy();
     });
   });
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   // An upload of gigabytes may take its time.
   server.requestTimeout = UPLOAD_PATIENCE_MS;
   const sockets = serveWebSocket({

@@ -40,6 +40,7 @@ export async function startService(options: {
       BOOTSTRAP_TOKEN: token,
       ITERABLE_BASE_URL_US: options.partners.iterableUrl,
       MIXPANEL_BASE_URL_US: options.partners.mixpanelUrl,
+      MIXPANEL_INGESTION_BASE_URL_US: options.partners.mixpanelUrl,
       ITERABLE_REQUESTS_PER_SECOND: '0',
       ITERABLE_CONCURRENCY: String(CONCURRENCY),
       MIXPANEL_QUERIES_PER_HOUR: '0',

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { IterableEvent, UsageSnapshot } from './iterable-events.ts';
 
 /** Mixpanel's page on Iterable. */
@@ -27,7 +28,7 @@ export function countEvents(
   for (const event of sent) {
     const { createdAt, email } = event.dataFields as { createdAt: string; email?: string };
     if (createdAt.slice(0, 7) !== month) continue;
-    const text = JSON.stringify(event);
+    const text = hash('sha256', JSON.stringify(event), 'base64');
     if (seen.has(text)) {
       repeats++;
       continue;
