@@ -13,12 +13,13 @@ import { type Sandbox, startSandbox } from '../sandbox/start-sandbox.ts';
 import { type App, startApp } from '../src/app.ts';
 import { type Env, readEnv } from '../src/env.ts';
 import { createLogger } from '../src/logger.ts';
+import { carryEvents } from './demo-events.ts';
 
 /**
  * The sandbox and the service together: connects both partners, exports a cohort of 50,000 people through the public
  * API, shows the run as the public subscription tells it, and checks that the list equals the cohort; the same with a
- * cohort that Mixpanel pushes. Then it stays up, or ends with --once: exit code 0 only when lists and cohorts are equal.
- * Leaves nothing behind.
+ * cohort that Mixpanel pushes; and Iterable's events on their way to Mixpanel. Then it stays up, or ends with --once: exit
+ * code 0 only when lists and cohorts are equal and every event arrived. Leaves nothing behind.
  */
 const isOnce = process.argv.includes('--once');
 /** Often enough to be watched, seldom enough for Mixpanel's 60 queries an hour. */
@@ -79,7 +80,8 @@ async function demonstrate(): Promise<boolean> {
     'DYNAMIC',
     sample.cohorts.newsletter,
   );
-  const isEqual = read.isEqual && pushed.isEqual;
+  const isCarried = await carryEvents({ api, url, sandbox, sample, say });
+  const isEqual = read.isEqual && pushed.isEqual && isCarried;
   if (isEqual && !isOnce) tellWhatNext({ url, token, sandbox, trialId: trial.id, runId: read.runId });
   app.sync.logger.flush();
   return isEqual;
