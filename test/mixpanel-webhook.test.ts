@@ -90,7 +90,10 @@ test('what cannot be used is refused with a reason, and a missing connection wit
   expect(await bad({ page_info: { total_pages: 2, page_count: 3 } })).toMatch(/page_count is larger/);
   expect(await bad({ page_info: { total_pages: 0, page_count: 0 } })).toMatch(/^parameters.page_info/);
   expect(await bad({ mixpanel_session_id: '' })).toMatch(/^parameters.mixpanel_session_id/);
-  expect(await bad({ members: 'all' })).toMatch(/^parameters.members/);
+  expect(await bad({ members: 'all' })).toMatch(/^parameters.members: /);
+  for (const item of ['a', 1, null, ['a']]) {
+    expect(await bad({ members: [pushed('a'), item] })).toMatch(/^parameters.members.1: /);
+  }
   const large = await send(JSON.stringify({ padding: 'x'.repeat(9 * 1024 * 1024) }));
   expect(large.status).toBe(413);
   expect((await fetch(endpoint.url)).status).toBe(405);

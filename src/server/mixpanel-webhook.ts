@@ -54,12 +54,14 @@ export async function handleMixpanelWebhook(
     ) {
       return { status: 401, message: 'Username or password is wrong.' };
     }
-    const chunks = await readBody(request, MAX_BODY_BYTES);
-    if (!chunks) return { status: 413, message: `The body is larger than ${MAX_BODY_BYTES} bytes.` };
     if (mixpanelProjectId === null) {
       return { status: 503, message: 'Cohort Sync is not connected to Mixpanel now.' };
     }
-    const push = readPush(Buffer.concat(chunks));
+    // The bytes are not kept while what they say is stored.
+    const push = await readBody(request, MAX_BODY_BYTES).then(
+      (chunks) => chunks && readPush(Buffer.concat(chunks)),
+    );
+    if (!push) return { status: 413, message: `The body is larger than ${MAX_BODY_BYTES} bytes.` };
     action = push.action;
     await receivePush(sync, { projectId: endpoint.project_id, mixpanelProjectId }, push);
     await noteReceived(sync.db, endpoint, sync.clock.now());

@@ -13,14 +13,8 @@ export async function receivePush(
       `The cohort is of the Mixpanel project ${push.mixpanelProjectId}; Cohort Sync is connected to another one.`,
     );
   }
-  const { page, members, ...told } = push;
-  await db.transaction().execute((trx) =>
-    insertPage(trx, {
-      ...told,
-      projectId: owner.projectId,
-      number: page,
-      members: JSON.stringify(members),
-      now: clock.now(),
-    }),
-  );
+  const { page: number, ...told } = push;
+  await db
+    .transaction()
+    .execute((trx) => insertPage(trx, { ...told, number, projectId: owner.projectId, now: clock.now() }));
 }
