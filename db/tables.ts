@@ -327,6 +327,7 @@ interface PushedSessionTable {
   action: PushAction;
   session_id: string;
   total_pages: number;
+  /** So many from the first are known to be there without a gap; of an EXPIRED one, how many came. */
   pages: Generated<number>;
   state: Generated<PushState>;
   begun_at: Date;

@@ -1,138 +1,77 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { PushedSessionRow } from '../tables.ts';
-import type { PushAction } from '../values.ts';
-
-export interface PushedPage {
-  projectId: string;
-  mixpanelProjectId: string;
-  cohortId: string;
-  cohortName: string;
-  description: string | null;
-  sessionId: string;
-  action: PushAction;
-  /** 1-based. */
-  number: number;
-  totalPages: number;
-  /** JSON rows [distinct_id, email, userId]. */
-  members: string;
-  now: Date;
-}
 
 /**
- * Keeps one page, and the cohort and the session when they are new. A page that comes again replaces itself until its session
- * is whole. db must be a transaction.
+ * An OPEN session has pages 1 to `pages`, and perhaps more. The one that follows tells whether counting on is of use, and costs
+ * one look into an index; so a session that waits for a page costs no more, however many it has.
  */
-export async function insertPage(db: Db, page: PushedPage): Promise<void> {
-  const cohortId = await ensureCohort(db, page);
-  const known = await db
-    .selectFrom('pushed_sessions')
-    .select('state')
-    .where('cohort_id', '=', cohortId)
-    .where('session_id', '=', page.sessionId)
-    .where('action', '=', page.action)
-    .executeTakeFirst();
-  // Also the row of one that is being applied is not waited for.
-  const isNews = known === undefined || known.state === 'OPEN';
-  if (isNews) await insertIntoSession(db, cohortId, page);
-  const { cohortName: name, description, now } = page;
-  await noteCohort(
-    db,
-    cohortId,
-    isNews ? { name, description, now } : { name: null, description: null, now },
-  );
-}
+const goesOn = sql<boolean>`exists (
+  select from pushed_pages
+  where pushed_pages.session_id = pushed_sessions.id
+    and pushed_pages.number = least(pushed_sessions.pages + 1, pushed_sessions.total_pages)
+)`;
 
-async function insertIntoSession(db: Db, cohortId: string, page: PushedPage): Promise<void> {
-  // Locks the session's row: its pages are counted one after the other.
-  const session = await db
-    .insertInto('pushed_sessions')
-    .values({
-      cohort_id: cohortId,
-      action: page.action,
-      session_id: page.sessionId,
-      total_pages: page.totalPages,
-      begun_at: page.now,
-    })
-    .onConflict((conflict) =>
-      conflict.columns(['cohort_id', 'session_id', 'action']).doUpdateSet({ total_pages: page.totalPages }),
-    )
-    .returning(['id', 'state'])
-    .executeTakeFirstOrThrow();
-  if (session.state !== 'OPEN') return;
-  await db
-    .insertInto('pushed_pages')
-    .values({ session_id: session.id, number: page.number, members: page.members })
-    .onConflict((conflict) =>
-      conflict.columns(['session_id', 'number']).doUpdateSet({ members: page.members }),
-    )
-    .execute();
-  await sql`
-    update pushed_sessions set pages = counted.pages,
-      state = case when counted.pages = total_pages then 'WHOLE' else 'OPEN' end
-    from (
-      select count(*)::int as pages from pushed_pages
-      where session_id = ${session.id} and number <= ${page.totalPages}
-    ) as counted
-    where id = ${session.id}
-  `.execute(db);
-}
-
-async function ensureCohort(db: Db, page: PushedPage): Promise<string> {
-  const find = () =>
-    db
-      .selectFrom('cohorts')
-      .select('id')
-      .where('project_id', '=', page.projectId)
-      .where('source', '=', 'MIXPANEL_WEBHOOK')
-      .where('source_project_id', '=', page.mixpanelProjectId)
-      .where('external_id', '=', page.cohortId)
-      .executeTakeFirst();
-  const known = await find();
-  if (known) return known.id;
-  await db
-    .insertInto('cohorts')
-    .values({
-      project_id: page.projectId,
-      source: 'MIXPANEL_WEBHOOK',
-      source_project_id: page.mixpanelProjectId,
-      external_id: page.cohortId,
-      name: page.cohortName,
-      description: page.description,
-      refreshed_at: page.now,
-    })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
-  return (await find())!.id;
-}
-
-/** What the page says of the cohort itself; when it came to the second, because many come in one. */
-async function noteCohort(
-  db: Db,
-  cohortId: string,
-  told: { name: string | null; description: string | null; now: Date },
-): Promise<void> {
-  const { name, description, now } = told;
-  await sql`
-    update cohorts set name = coalesce(${name}, name), description = coalesce(${description}, description),
-      last_received_at = ${now}, present = true
-    where id = ${cohortId} and (
-      name <> ${name} or description is distinct from coalesce(${description}, description)
-      or not present or last_received_at is null or last_received_at < ${now}::timestamptz - interval '1 second'
-    )
-  `.execute(db);
-}
-
-/** Cohorts with sessions that can be applied. */
+/** Cohorts with sessions that are whole, or may be. */
 export async function listPushedCohorts(db: Db): Promise<string[]> {
   const rows = await db
     .selectFrom('pushed_sessions')
     .select('cohort_id')
     .distinct()
-    .where('state', '=', 'WHOLE')
+    .where('state', 'in', ['OPEN', 'WHOLE'])
+    .where((eb) => eb.or([eb('state', '=', 'WHOLE'), goesOn]))
     .limit(100)
     .execute();
   return rows.map((row) => row.cohort_id);
+}
+
+/**
+ * Makes the cohort's sessions WHOLE whose pages are all there. Not within a transaction: a page that is repeated waits for it.
+ * Any number of processes may call it at once; each returns when what was whole before it is WHOLE for all.
+ */
+export async function markWholeSessions(db: Db, cohortId: string): Promise<void> {
+  const counted = await db
+    .selectFrom('pushed_sessions')
+    .select(['id', 'total_pages'])
+    .select(
+      // The last page of those that follow one another without a gap.
+      sql<number>`coalesce((
+        select max(number) from (
+          select number, row_number() over (order by number) as place from pushed_pages
+          where pushed_pages.session_id = pushed_sessions.id and number > pushed_sessions.pages
+        ) as following
+        where number = pushed_sessions.pages + place
+      ), pushed_sessions.pages)`.as('pages'),
+    )
+    .where('cohort_id', '=', cohortId)
+    .where('state', '=', 'OPEN')
+    .where(goesOn)
+    .execute();
+  for (const { id, total_pages, pages } of counted) {
+    if (pages >= total_pages) await setWhole(db, id, pages);
+    else await notePages(db, id, pages);
+  }
+}
+
+/** Waits for pages that are being stored; what they say of the number of pages counts. */
+async function setWhole(db: Db, sessionId: string, pages: number): Promise<void> {
+  await db
+    .updateTable('pushed_sessions')
+    .set({ state: 'WHOLE', pages })
+    .where('id', '=', sessionId)
+    .where('state', '=', 'OPEN')
+    .where('total_pages', '<=', pages)
+    .execute();
+}
+
+/** For the next count to begin there. Not while pages are being stored: they would keep it waiting, and it them. */
+async function notePages(db: Db, sessionId: string, pages: number): Promise<void> {
+  await sql`
+    update pushed_sessions set pages = ${pages} where id = (
+      select id from pushed_sessions where id = ${sessionId} and state = 'OPEN' and pages < ${pages}
+      for no key update skip locked
+    )
+  `.execute(db);
 }
 
 /** False when another process applies sessions of this cohort. Until the end of the transaction. */
@@ -155,14 +94,38 @@ export function nextWholeSession(db: Db, cohortId: string): Promise<PushedSessio
     .executeTakeFirst();
 }
 
-/** An incomplete session says nothing any more once its pages are this old. Gives those that are over now. */
+/**
+ * An incomplete session says nothing any more once it is this old. Gives those that are over now, with the number of pages
+ * that came. db must be a transaction.
+ */
 export async function expireSessions(db: Db, before: Date): Promise<PushedSessionRow[]> {
-  const expired = await db
-    .updateTable('pushed_sessions')
-    .set({ state: 'EXPIRED' })
+  // From here on no page comes into them: they are counted for good.
+  const old = await db
+    .selectFrom('pushed_sessions')
+    .select('id')
     .where('state', '=', 'OPEN')
     .where('begun_at', '<', before)
-    .returningAll()
+    .orderBy('id')
+    .forUpdate()
+    .execute();
+  if (old.length === 0) return [];
+  const ids = old.map(({ id }) => id);
+  await sql`
+    update pushed_sessions set pages = counted.pages,
+      state = case when counted.pages = total_pages then 'WHOLE' else 'EXPIRED' end
+    from (
+      select id as session_id, (
+        select count(*)::int from pushed_pages where pushed_pages.session_id = pushed_sessions.id and number <= total_pages
+      ) as pages
+      from pushed_sessions where id = any(${ids}::bigint[])
+    ) as counted
+    where id = counted.session_id
+  `.execute(db);
+  const expired = await db
+    .selectFrom('pushed_sessions')
+    .selectAll()
+    .where('id', 'in', ids)
+    .where('state', '=', 'EXPIRED')
     .execute();
   if (expired.length === 0) return [];
   await db

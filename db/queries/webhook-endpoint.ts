@@ -65,11 +65,16 @@ export function replaceEndpoint(db: Db, endpoint: NewEndpoint): Promise<WebhookE
     .executeTakeFirstOrThrow();
 }
 
-/** To the second: many calls come in one. endpoint: as it was read for the call. */
+/** When something came is kept to the second: many calls come in one. */
+export function isNotedLately(lastReceivedAt: Date | null, now: Date): boolean {
+  return lastReceivedAt !== null && now.getTime() - lastReceivedAt.getTime() <= 1_000;
+}
+
+/** endpoint: as it was read for the call. */
 export async function noteReceived(db: Db, endpoint: WebhookEndpointRow, at: Date): Promise<void> {
   const { id, last_received_at: last } = endpoint;
+  if (isNotedLately(last, at)) return;
   const before = new Date(at.getTime() - 1_000);
-  if (last !== null && last >= before) return;
   await db
     .updateTable('webhook_endpoints')
     .set({ last_received_at: at })

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { expect } from 'vitest';
 import { SOON } from './mixpanel-waits.ts';
 import type { TestApp } from './test-app.ts';
@@ -88,11 +89,16 @@ export async function pushedMembers(app: TestApp): Promise<string[]> {
   return rows.map((row) => row.distinct_id);
 }
 
-/** Resolves when every session that is whole has been applied. */
+/** Resolves when every session whose pages have all come has been applied. */
 export async function untilApplied(app: TestApp): Promise<void> {
-  const countWhole = async () =>
-    (await app.app.sync.db.selectFrom('pushed_sessions').select('id').where('state', '=', 'WHOLE').execute())
-      .length;
+  const countWhole = async () => {
+    const { rows } = await sql`
+      select from pushed_sessions where state = 'WHOLE' or state = 'OPEN' and total_pages = (
+        select count(*) from pushed_pages where session_id = pushed_sessions.id and number <= total_pages
+      )
+    `.execute(app.app.sync.db);
+    return rows.length;
+  };
   await expect.poll(countWhole, SOON).toBe(0);
 }
 

@@ -5,6 +5,7 @@ import {
   expireSessions,
   listPushedCohorts,
   lockPushedCohort,
+  markWholeSessions,
   nextWholeSession,
 } from '../../../../db/queries/pushed-session.ts';
 import type { SyncDeps } from '../../deps.ts';
@@ -32,6 +33,8 @@ export async function applyPushes(deps: SyncDeps): Promise<void> {
 }
 
 async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<void> {
+  // Before the transaction: whoever is refused its lock leaves what is whole to the one that has it.
+  await markWholeSessions(deps.db, cohortId);
   await deps.db.transaction().execute(async (trx) => {
     if (!(await lockPushedCohort(trx, cohortId))) return;
     let applied = 0;

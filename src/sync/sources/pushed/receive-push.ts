@@ -1,4 +1,4 @@
-import { insertPage } from '../../../../db/queries/pushed-session.ts';
+import { insertPage } from '../../../../db/queries/pushed-page.ts';
 import type { SyncDeps } from '../../deps.ts';
 import { type Push, PushUnusableError } from './read-push.ts';
 
@@ -14,7 +14,5 @@ export async function receivePush(
     );
   }
   const { page: number, ...told } = push;
-  await db
-    .transaction()
-    .execute((trx) => insertPage(trx, { ...told, number, projectId: owner.projectId, now: clock.now() }));
+  await insertPage(db, { ...told, number, projectId: owner.projectId, now: clock.now() });
 }
