@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import { createRandom } from '../sandbox/random.ts';
 import { applyPushes, expirePushes } from '../src/sync/sources/pushed/apply-pushes.ts';
 import { startAnother } from './support/another-app.ts';
 import {
@@ -10,7 +11,6 @@ import {
   pushedMembers,
 } from './support/mixpanel-push.ts';
 import { SOON } from './support/mixpanel-waits.ts';
-import { createRandom } from './support/random.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 
 /** Nothing is applied unless a test does so. */
