@@ -4,11 +4,10 @@ import { Readable } from 'node:stream';
 import type { GraphQLSchema } from 'graphql';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
-import { createInbox } from './events/receive-event.ts';
 import { closeRevoked, findViewer } from './resolvers/api-token.ts';
 import { discardBody, readBody } from './server/body.ts';
 import { createGraphql } from './server/graphql.ts';
-import { handleIterableWebhook } from './server/iterable-webhook.ts';
+import { createEventReceiver, handleIterableWebhook } from './server/iterable-webhook.ts';
 import { handleMixpanelWebhook } from './server/mixpanel-webhook.ts';
 import { presentError } from './server/present-error.ts';
 import { createSessions } from './server/sessions.ts';
@@ -43,7 +42,7 @@ export function createServer(options: {
 }): Server {
   const { env, sync, live } = options;
   const yoga = createGraphql(options);
-  const inbox = createInbox(sync);
+  const receiver = createEventReceiver(sync);
   const sessions = createSessions(() => sync.clock.now());
   live.onTokenRevoked((tokenId) => sessions.closeToken(tokenId));
   live.onGap(() => {
@@ -85,7 +84,7 @@ export function createServer(options: {
     if (key !== undefined) {
       return partner === 'mixpanel'
         ? await handleMixpanelWebhook(sync, key, request, response)
-        : await handleIterableWebhook({ sync, inbox }, key, request, response);
+        : await handleIterableWebhook(receiver, key, request, response);
     }
     if (path === '/health') return sendJson(response, 200, { status: 'ok' });
     if (path === '/ready') {

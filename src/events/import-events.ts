@@ -1,4 +1,4 @@
-import { setImmediate as giveWay } from 'node:timers/promises';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Db } from '../../db/connect.ts';
 import { findMixpanel } from '../../db/queries/integration.ts';
 import {
@@ -27,8 +27,9 @@ import { toImportRecord } from './import-record.ts';
 const MAX_EVENTS = 2_000;
 const MAX_BYTES = 2_000_000;
 const MAX_EVENT_BYTES = 1_000_000;
-/** Loaded and made into JSON at a time, a few milliseconds of work. */
-const EVENTS_PER_QUERY = 250;
+/** Loaded and made into JSON at a time, a few milliseconds of work; then webhooks find the processor free. */
+const EVENTS_PER_QUERY = 100;
+const PAUSE_MS = 10;
 
 const BASE_DELAY_MS = 2_000;
 const MAX_DELAY_MS = 60_000;
@@ -41,7 +42,7 @@ const TOO_LARGE = 'It is larger than 1 MB, which Mixpanel does not take.';
 /** Imports what waits, of every project that Mixpanel can be asked for now. A project's events are imported by one process at a time. */
 export async function importEvents(deps: SyncDeps, signal: AbortSignal): Promise<void> {
   for (const projectId of await listImportableProjects(deps.db, deps.clock.now())) {
-    while (!signal.aborted && (await importSome(deps, projectId, signal))) await giveWay();
+    while (!signal.aborted && (await importSome(deps, projectId, signal)));
   }
 }
 
@@ -100,7 +101,7 @@ async function loadBatch(
     }
     if (events.length < limit) break;
     after = events.at(-1)!.id;
-    await giveWay();
+    await wait(PAUSE_MS);
   }
   return batch;
 }

@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { findEndpointByKey, noteReceived } from '../../db/queries/webhook-endpoint.ts';
+import type { WebhookEndpointRow } from '../../db/tables.ts';
 import { checkEvent, EventUnusableError } from '../events/read-event.ts';
-import type { Inbox } from '../events/receive-event.ts';
+import { createInbox, type Inbox } from '../events/receive-event.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { hasToken } from '../sync/webhook-endpoint.ts';
 import { discardBody, readBody } from './body.ts';
+import { createSharedLookup } from './shared-lookup.ts';
 
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
@@ -13,12 +15,32 @@ interface Answer {
   message?: string;
 }
 
+/** What a call of the webhook has to do with. */
+export interface EventReceiver {
+  sync: SyncDeps;
+  inbox: Inbox;
+  /** By the key in the address. */
+  findEndpoint(key: string): Promise<{ row: WebhookEndpointRow; password: string } | undefined>;
+}
+
+export function createEventReceiver(sync: SyncDeps): EventReceiver {
+  return {
+    sync,
+    inbox: createInbox(sync),
+    // Hundreds of calls a second ask for the same one.
+    findEndpoint: createSharedLookup(async (key) => {
+      const found = await findEndpointByKey(sync.db, 'ITERABLE', key);
+      return found && { row: found.endpoint, password: sync.secrets.decrypt(found.endpoint.password) };
+    }),
+  };
+}
+
 /**
  * Iterable's system webhook, one event a call. What was answered with 200 is stored; everything else that happens to it comes
  * later. Iterable comes again after anything but a 2xx.
  */
 export async function handleIterableWebhook(
-  { sync, inbox }: { sync: SyncDeps; inbox: Inbox },
+  { sync, inbox, findEndpoint }: EventReceiver,
   key: string,
   request: IncomingMessage,
   response: ServerResponse,
@@ -40,20 +62,19 @@ export async function handleIterableWebhook(
   );
 
   async function receive(): Promise<Answer> {
-    const found = await findEndpointByKey(sync.db, 'ITERABLE', key);
-    if (!found) return { status: 404, message: 'Cohort Sync has no webhook with this address.' };
+    const endpoint = await findEndpoint(key);
+    if (!endpoint) return { status: 404, message: 'Cohort Sync has no webhook with this address.' };
     if (request.method !== 'POST') return { status: 405, message: 'Send a POST.' };
-    const { endpoint } = found;
-    const { username, password } = endpoint;
-    if (!hasToken(request.headersDistinct, { username, password: sync.secrets.decrypt(password) })) {
+    const { row, password } = endpoint;
+    if (!hasToken(request.headersDistinct, { username: row.username, password })) {
       return { status: 401, message: 'The token is missing or wrong.' };
     }
     const chunks = await readBody(request, MAX_BODY_BYTES);
     if (!chunks) return { status: 413, message: `The body is larger than ${MAX_BODY_BYTES} bytes.` };
     const body = checkEvent(Buffer.concat(chunks));
     const receivedAt = sync.clock.now();
-    await inbox.put({ projectId: endpoint.project_id, receivedAt, body });
-    await noteReceived(sync.db, endpoint, receivedAt);
+    await inbox.put({ projectId: row.project_id, receivedAt, body });
+    await noteReceived(sync.db, row, receivedAt);
     return { status: 200 };
   }
 }
