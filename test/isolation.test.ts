@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { buildSchema } from '../src/schema/schema.ts';
 import type { ApiClient } from './support/api-client.ts';
 import { type Furnished, furnish, untilRunIsOver } from './support/furnish.ts';
-import { createEventSender } from './support/iterable-events.ts';
+import { createEventSender, untilCarried } from './support/iterable-events.ts';
 import {
   callOf,
   idPathsOf,
@@ -29,7 +29,11 @@ async function startWithTwoProjects(): Promise<TestApp & { ours: Tenant; theirs:
   const { api } = await makeProject(app, 'Project theirmark');
   const ours = { api: app.api, mark: 'ourmark', own: await furnish(app, app.api, 'ourmark') };
   const theirs = { api, mark: 'theirmark', own: await furnish(app, api, 'theirmark') };
-  for (const tenant of [ours, theirs]) await sendEvent(app, tenant, 'first');
+  for (const tenant of [ours, theirs]) {
+    await sendEvent(app, tenant, 'first');
+    // From then on nothing of it changes.
+    await untilCarried(tenant, '2030-01');
+  }
   return Object.assign(app, { ours, theirs });
 }
 

@@ -124,6 +124,10 @@ test('what cannot be used is refused with the reason, and what is only unknown i
     ['{"eventName":7}', 'eventName: must be a text that is not empty.'],
     [JSON.stringify({ eventName: 'x'.repeat(256) }), 'eventName: must have at most 255 characters.'],
     ['{"eventName":"emailOpen","dataFields":[]}', 'dataFields: must be an object.'],
+    [
+      `{"eventName":"emailOpen","dataFields":{"a":${'['.repeat(9_999)}${']'.repeat(9_999)}}}`,
+      'The body is nested deeper than 100 levels.',
+    ],
   ] as const) {
     expect([body, await send(body)]).toEqual([body, { status: 400, body: { status: 'failure', message } }]);
   }
@@ -195,10 +199,14 @@ test('an event counts in the month of its own time, in UTC, whatever the month o
   await at('m5', undefined);
   await at('m6', 'yesterday');
   await at('m7', '2031-03-01 00:00:00 +00:00');
+  await at('m9', '0000-00-00 00:00:00 +00:00');
+  await at('m10', '0000-01-01 00:00:00 +00:00');
+  await at('m11', 0);
+  await at('m12', -1e300);
   await at('m8', Date.parse('2030-11-30T12:00:00.000Z'));
   await at('m1', '2030-11-30 23:59:59 +00:00');
   expect(await readUsage(app, '2030-11')).toMatchObject({ eventsReceived: 4, repeatsDropped: 1 });
-  expect(await readUsage(app, '2030-12')).toMatchObject({ eventsReceived: 4, repeatsDropped: 0 });
+  expect(await readUsage(app, '2030-12')).toMatchObject({ eventsReceived: 8, repeatsDropped: 0 });
   expect(await readUsage(app, '2031-03')).toMatchObject({ eventsReceived: 0 });
 });
 

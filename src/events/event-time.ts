@@ -2,11 +2,16 @@
 const INSTANT = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?) ?(Z|[+-]\d\d:?\d\d)?$/;
 /** Numbers below this are seconds. */
 const LEAST_MILLISECONDS = 100_000_000_000;
+/** Mixpanel takes nothing older. */
+const EARLIEST_MS = Date.parse('1971-01-01T00:00:00Z');
 
-/** When the event happened, in UTC unless it says otherwise; no later than its receipt, which stands for a time that cannot be read. */
+/**
+ * When the event happened, in UTC unless it says otherwise. The receipt stands for a time that cannot be read, or cannot be:
+ * one that is later, or earlier than all messaging.
+ */
 export function readEventTime(createdAt: unknown, receivedAt: Date): Date {
   const ms = typeof createdAt === 'number' ? fromNumber(createdAt) : fromText(createdAt);
-  return Number.isNaN(ms) || ms > receivedAt.getTime() ? receivedAt : new Date(ms);
+  return ms >= EARLIEST_MS && ms <= receivedAt.getTime() ? new Date(ms) : receivedAt;
 }
 
 /** The month of an instant in UTC: YYYY-MM. */
@@ -15,7 +20,7 @@ export function monthOf(at: Date): string {
 }
 
 function fromNumber(value: number): number {
-  return value < 0 ? Number.NaN : Math.round(value < LEAST_MILLISECONDS ? value * 1000 : value);
+  return Math.round(value < LEAST_MILLISECONDS ? value * 1000 : value);
 }
 
 function fromText(value: unknown): number {

@@ -27,6 +27,8 @@ export class EventUnusableError extends Error {
 /** Iterable's userIds have 52 characters at most, addresses 320; longer ones are nobody's. */
 const MAX_IDENTIFIER_LENGTH = 320;
 const MAX_NAME_LENGTH = 255;
+/** Iterable nests a handful. What is deeper than the stack could not be made JSON again. */
+const MAX_DEPTH = 100;
 
 /** The body as text, once it is sure that readEvent will take it. Throws EventUnusableError. */
 export function checkEvent(body: Buffer): string {
@@ -48,6 +50,9 @@ export function checkEvent(body: Buffer): string {
   }
   if (dataFields != null && !isObject(dataFields)) {
     throw new EventUnusableError('dataFields: must be an object.');
+  }
+  if (isDeeper(json, MAX_DEPTH)) {
+    throw new EventUnusableError(`The body is nested deeper than ${MAX_DEPTH} levels.`);
   }
   return text;
 }
@@ -102,6 +107,11 @@ function readText(value: unknown): string | undefined {
 /** PostgreSQL's text cannot hold NUL, and UTF-8 no half of a surrogate pair. */
 function clean(text: string): string {
   return text.replaceAll('\0', '\uFFFD').toWellFormed();
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

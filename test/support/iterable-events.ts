@@ -68,8 +68,8 @@ export interface UsageSnapshot {
   byCampaign: { campaignId: string | null; campaignName: string | null; users: number }[];
 }
 
-export async function readUsage(app: TestApp, month: string): Promise<UsageSnapshot> {
-  const { messagingUsage } = await app.api.query(
+export async function readUsage({ api }: Pick<TestApp, 'api'>, month: string): Promise<UsageSnapshot> {
+  const { messagingUsage } = await api.query(
     `query ($month: String!) { messagingUsage(month: $month) { ${USAGE_FIELDS} } }`,
     { month },
   );
@@ -78,7 +78,7 @@ export async function readUsage(app: TestApp, month: string): Promise<UsageSnaps
 }
 
 /** The usage once nothing waits for Mixpanel any more. */
-export async function untilCarried(app: TestApp, month: string): Promise<UsageSnapshot> {
+export async function untilCarried(app: Pick<TestApp, 'api'>, month: string): Promise<UsageSnapshot> {
   await expect.poll(async () => (await readUsage(app, month)).eventsPending, SOON).toBe(0);
   return await readUsage(app, month);
 }
