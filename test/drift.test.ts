@@ -27,7 +27,7 @@ test('once a day the real list is read, and what others changed is repaired', as
     status: 'SUCCEEDED',
     counts: { members: 3, added: 1, unchanged: 2, removed: 1 },
     notices: [
-      'Drift: 1 people were missing from the list in Iterable and 1 were on it whom no run had put there.',
+      'Drift: people missing from the list in Iterable: 1; people on it whom no run had put there: 1.',
     ],
   });
   expect(app.iterable.membersOf(cohort.listName)).toEqual(everybody);

@@ -63,7 +63,7 @@ export async function compareList({
   logger.info(drift, 'compared with the real list');
   if (drift.missing + drift.foreign > 0) {
     reporter.notice(
-      `Drift: ${drift.missing} people were missing from the list in Iterable and ${drift.foreign} were on it whom no run had put there.`,
+      `Drift: people missing from the list in Iterable: ${drift.missing}; people on it whom no run had put there: ${drift.foreign}.`,
     );
   }
 }
