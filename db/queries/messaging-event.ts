@@ -5,17 +5,23 @@ import type { MessagingEventRow } from '../messaging-tables.ts';
 import type { MessagingState } from '../values.ts';
 import type { ProjectScope } from './scope.ts';
 
-/** One at a time writes a project's events and sums. Until the end of the transaction. */
+/**
+ * One at a time writes a project's events and sums. Until the end of the transaction, whose commit does not wait for the disk:
+ * what is lost with the last moments before a crash of the database is filed, or imported, once more. So the webhook, which
+ * does wait, finds the disk free.
+ */
 export async function lockMessaging(trx: Db, projectId: string): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${lockKey(projectId)})`.execute(trx);
+  await sql`select pg_advisory_xact_lock(${lockKey(projectId)}), ${withoutWaiting}`.execute(trx);
 }
 
 /** False when another transaction does. */
 export async function tryLockMessaging(trx: Db, projectId: string): Promise<boolean> {
   const { rows } = await sql<{ isMine: boolean }>`
-    select pg_try_advisory_xact_lock(${lockKey(projectId)}) as "isMine"`.execute(trx);
+    select pg_try_advisory_xact_lock(${lockKey(projectId)}) as "isMine", ${withoutWaiting}`.execute(trx);
   return rows[0]!.isMine;
 }
+
+const withoutWaiting = sql`set_config('synchronous_commit', 'off', true)`;
 
 function lockKey(projectId: string) {
   return sql`hashtextextended(${`messaging:${projectId}`}, 0)`;

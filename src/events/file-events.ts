@@ -26,7 +26,7 @@ import { type MessagingEvent, readEvent } from './read-event.ts';
 const EVENTS_AT_A_TIME = 100;
 
 /** So that webhooks find the processor free: what comes in a second is filed all through the next one. */
-const PAUSE_MS = 20;
+const PAUSE_MS = 40;
 /** What somebody who asks is made to wait for at most. */
 const PATIENCE_MS = 5_000;
 

@@ -29,7 +29,7 @@ const MAX_BYTES = 2_000_000;
 const MAX_EVENT_BYTES = 1_000_000;
 /** Loaded and made into JSON at a time, a few milliseconds of work; then webhooks find the processor free. */
 const EVENTS_PER_QUERY = 100;
-const PAUSE_MS = 10;
+const PAUSE_MS = 40;
 
 const BASE_DELAY_MS = 2_000;
 const MAX_DELAY_MS = 60_000;

@@ -1,9 +1,13 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { schedule } from 'node-cron';
 import { cronOptions } from '../sync/cron-options.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { fileEvents } from './file-events.ts';
 import { forgetEvents } from './forget-events.ts';
 import { importEvents } from './import-events.ts';
+
+/** What comes in a second is filed by then, and two who work at once would keep webhooks from the processor. */
+const IMPORT_AFTER_MS = 500;
 
 /** Carries Iterable's events to Mixpanel. */
 export interface Carrier {
@@ -26,7 +30,15 @@ export function startCarrier(deps: SyncDeps): Carrier {
   const everySecond = '* * * * * *';
   const tasks = [
     schedule(everySecond, () => beat('filing events', () => fileEvents(deps)), options),
-    schedule(everySecond, () => beat('importing events', () => importEvents(deps, stopping.signal)), options),
+    schedule(
+      everySecond,
+      () =>
+        beat('importing events', async () => {
+          await wait(IMPORT_AFTER_MS, undefined, { signal: stopping.signal });
+          await importEvents(deps, stopping.signal);
+        }),
+      options,
+    ),
     schedule('30 * * * * *', () => beat('forgetting old events', () => forgetEvents(deps)), options),
   ];
   return {
