@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest';
 import { forgetEvents } from '../src/events/forget-events.ts';
 import { startAnother } from './support/another-app.ts';
+import { connectPartners } from './support/connect-partners.ts';
 import { createEventSender, type IterableEvent, readUsage, untilCarried } from './support/iterable-events.ts';
 import { SOON } from './support/mixpanel-waits.ts';
 import { startTestApp, type TestApp, type TestAppOptions } from './support/test-app.ts';
+import { makeProject } from './support/tokens.ts';
 
 const NOVEMBER = { now: '2030-11-20T12:00:00.000Z' };
 const MONTH = '2030-11';
@@ -272,4 +274,20 @@ test('old events are forgotten and their sums stay; what waits is kept', async (
     eventsImported: before.eventsImported,
     countedUsers: 2,
   });
+});
+
+test('a project whose Mixpanel is silent holds up no other, and stops with the service', async () => {
+  await using app = await startConnected();
+  const { api } = await makeProject(app, 'Another');
+  const iterable = app.sandbox.iterable.addProject({ type: 'EMAIL' });
+  const mixpanel = app.sandbox.mixpanel.addProject();
+  await connectPartners(api, { iterable, mixpanel });
+  const other = await createEventSender(app, api);
+  app.sandbox.faults.add({ operation: IMPORT, hang: true, times: 1 });
+  await app.sendAll([event('ann', 'emailOpen')]);
+  await expect.poll(() => calls(app).length, SOON).toBe(1);
+  await other.send(event('ben', 'emailOpen'));
+  expect(await untilCarried({ api }, MONTH)).toMatchObject({ eventsImported: 1 });
+  expect(mixpanel.imported.accepted).toBe(1);
+  expect(await readUsage(app, MONTH)).toMatchObject({ eventsImported: 0, eventsPending: 1 });
 });

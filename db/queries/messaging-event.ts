@@ -73,7 +73,10 @@ export async function insertMessagingEvents(
   `.execute(db);
 }
 
-/** Projects with events that wait for Mixpanel, and whose time to ask it again has come. */
+/**
+ * Projects with events that wait for Mixpanel, and whose time to ask it again has come; or lies further ahead than any, which
+ * a clock has said that was wrong.
+ */
 export async function listImportableProjects(db: Db, now: Date): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
     select projects.id from projects
@@ -81,7 +84,8 @@ export async function listImportableProjects(db: Db, now: Date): Promise<string[
     left join messaging_imports on messaging_imports.project_id = projects.id
     where exists (
       select from messaging_events where messaging_events.project_id = projects.id and state = 'PENDING'
-    ) and coalesce(messaging_imports.retry_at <= ${now}, true)
+    ) and coalesce(
+      messaging_imports.retry_at <= ${now} or messaging_imports.retry_at > ${now}::timestamptz + interval '1 hour', true)
     order by projects.id
   `.execute(db);
   return rows.map((row) => row.id);

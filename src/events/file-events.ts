@@ -38,9 +38,20 @@ const RESERVED_NAMES: ReadonlySet<string> = new Set(['$identify', '$create_alias
 
 /** Files what came in of all projects. Any number of processes may call it at once; one of them works for a project. */
 export async function fileEvents(deps: SyncDeps): Promise<void> {
-  for (const projectId of await listInboxProjects(deps.db)) {
-    while ((await fileSome(deps, projectId, tryLockMessaging)).count === EVENTS_AT_A_TIME)
-      await wait(PAUSE_MS);
+  let projectIds = await listInboxProjects(deps.db);
+  // In turns, so that a project of which much comes holds up nobody else.
+  while (projectIds.length > 0) {
+    const withMore: string[] = [];
+    for (const projectId of projectIds) {
+      try {
+        const { count } = await fileSome(deps, projectId, tryLockMessaging);
+        if (count === EVENTS_AT_A_TIME) withMore.push(projectId);
+      } catch (error) {
+        deps.logger.warn({ err: error, projectId }, 'filing events failed; the next beat tries again');
+      }
+    }
+    projectIds = withMore;
+    if (projectIds.length > 0) await wait(PAUSE_MS);
   }
 }
 

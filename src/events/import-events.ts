@@ -31,19 +31,58 @@ const MAX_EVENT_BYTES = 1_000_000;
 const EVENTS_PER_QUERY = 100;
 const PAUSE_MS = 40;
 
+/** Each holds a connection to the database while Mixpanel is asked. */
+const PROJECTS_AT_ONCE = 5;
+
 const BASE_DELAY_MS = 2_000;
 const MAX_DELAY_MS = 60_000;
 const MAX_JITTER_MS = 5_000;
+/** Whatever Mixpanel asks for. */
+const LONGEST_DELAY_MS = 3_600_000;
 /** Credentials that were refused may have been given their role meanwhile. */
 const UNAUTHORIZED_DELAY_MS = 900_000;
 
 const TOO_LARGE = 'It is larger than 1 MB, which Mixpanel does not take.';
 
-/** Imports what waits, of every project that Mixpanel can be asked for now. A project's events are imported by one process at a time. */
-export async function importEvents(deps: SyncDeps, signal: AbortSignal): Promise<void> {
-  for (const projectId of await listImportableProjects(deps.db, deps.clock.now())) {
-    while (!signal.aborted && (await importSome(deps, projectId, signal)));
+export interface Importer {
+  /** Begins to import what waits, of every project that Mixpanel can be asked for now and that is not under way. */
+  begin(): Promise<void>;
+  /** Breaks off what is under way; it is sent again. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Projects do not wait for each other: one whose Mixpanel is silent holds up nobody else. The events of a project are imported
+ * by one process at a time.
+ */
+export function createImporter(deps: SyncDeps): Importer {
+  const stopping = new AbortController();
+  const underWay = new Map<string, Promise<void>>();
+
+  async function importProject(projectId: string) {
+    try {
+      while (!stopping.signal.aborted && (await importSome(deps, projectId, stopping.signal)));
+    } catch (error) {
+      if (stopping.signal.aborted) return;
+      deps.logger.warn({ err: error, projectId }, 'importing events failed; the next beat tries again');
+    }
   }
+
+  return {
+    async begin() {
+      for (const projectId of await listImportableProjects(deps.db, deps.clock.now())) {
+        if (underWay.has(projectId) || underWay.size >= PROJECTS_AT_ONCE) continue;
+        underWay.set(
+          projectId,
+          importProject(projectId).finally(() => underWay.delete(projectId)),
+        );
+      }
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.all(underWay.values());
+    },
+  };
 }
 
 /**
@@ -144,12 +183,12 @@ async function noteOutcome(
     await setImportAttention(
       db,
       projectId,
-      `Events cannot be imported: ${stopped.message} The service account needs the role Owner or Admin of the Mixpanel project. Events wait meanwhile.`,
+      `Events cannot be imported: ${stopped.message} See that the service account has the role Owner or Admin of the Mixpanel project, and that its plan is paid. Events wait meanwhile.`,
     );
   } else {
     const jitterMs = 1_000 + Math.random() * (MAX_JITTER_MS - 1_000);
     delayMs = Math.max(
-      stopped.retryAfterMs ?? 0,
+      Math.min(LONGEST_DELAY_MS, stopped.retryAfterMs ?? 0),
       Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** failures) + jitterMs,
     );
   }

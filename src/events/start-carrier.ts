@@ -4,7 +4,7 @@ import { cronOptions } from '../sync/cron-options.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { fileEvents } from './file-events.ts';
 import { forgetEvents } from './forget-events.ts';
-import { importEvents } from './import-events.ts';
+import { createImporter } from './import-events.ts';
 
 /** What comes in a second is filed by then, and two who work at once would keep webhooks from the processor. */
 const IMPORT_AFTER_MS = 500;
@@ -17,6 +17,7 @@ export interface Carrier {
 
 /** Beats once a second; a beat that takes longer is not joined by a second one. Any number of processes may have one. */
 export function startCarrier(deps: SyncDeps): Carrier {
+  const importer = createImporter(deps);
   const stopping = new AbortController();
   const beat = async (name: string, act: () => Promise<void>) => {
     try {
@@ -35,7 +36,7 @@ export function startCarrier(deps: SyncDeps): Carrier {
       () =>
         beat('importing events', async () => {
           await wait(IMPORT_AFTER_MS, undefined, { signal: stopping.signal });
-          await importEvents(deps, stopping.signal);
+          await importer.begin();
         }),
       options,
     ),
@@ -44,7 +45,7 @@ export function startCarrier(deps: SyncDeps): Carrier {
   return {
     async stop() {
       stopping.abort();
-      await Promise.all(tasks.map((task) => task.destroy()));
+      await Promise.all([importer.stop(), ...tasks.map((task) => task.destroy())]);
     },
   };
 }
