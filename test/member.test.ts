@@ -59,7 +59,9 @@ const startQuietApp = (options: TestAppOptions = {}) =>
 async function indexAll(app: TestApp, blocksAtATime?: number): Promise<void> {
   // Nothing is fresh any more.
   const later = new Date(app.clock.now().getTime() + 60_000);
-  while ((await indexPeople(app.app.sync.db, later, blocksAtATime)) > 0);
+  while (
+    (await indexPeople(app.app.sync.db, later, blocksAtATime === undefined ? {} : { blocksAtATime })) > 0
+  );
 }
 
 const dbOf = (app: TestApp) => app.app.sync.db;

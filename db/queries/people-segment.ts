@@ -32,13 +32,13 @@ export async function findUnindexedBlocks(db: Db, text: string): Promise<string[
   return rows.map((row) => row.id);
 }
 
-/** At most so many of those that are the project's. */
-export async function listUnindexedBlocksOf(db: Db, projectId: string, limit: number): Promise<string[]> {
+/** Those of them that are the project's; at most so many. */
+export async function listUnindexedBlocksOf(db: Db, projectId: string, limit?: number): Promise<string[]> {
   const rows = await unindexedBlocks(db)
     .innerJoin('exports', 'exports.id', 'sync_batches.export_id')
     .select('sync_batches.id')
     .where('exports.project_id', '=', projectId)
-    .limit(limit)
+    .$if(limit !== undefined, (query) => query.limit(limit!))
     .execute();
   return rows.map((row) => row.id);
 }

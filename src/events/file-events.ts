@@ -16,7 +16,7 @@ import {
   loadInbox,
 } from '../../db/queries/messaging-inbox.ts';
 import type { SyncDeps } from '../sync/deps.ts';
-import { findLearnedIds, type LearnedIds } from '../sync/learned-ids.ts';
+import { findLearnedIds, indexLately, type LearnedIds } from '../sync/learned-ids.ts';
 import { countUsage, type UsageChange } from './count-usage.ts';
 import { isEcho } from './is-echo.ts';
 import { namePerson } from './name-person.ts';
@@ -83,6 +83,7 @@ async function fileSome(
   lock: (trx: Db, projectId: string) => Promise<boolean>,
 ): Promise<{ count: number; last: string }> {
   const nothing = { count: 0, last: '0' };
+  if (!(await indexLately(deps, projectId))) return nothing;
   return await deps.db.transaction().execute(async (trx) => {
     if (!(await lock(trx, projectId))) return nothing;
     const inbox = await loadInbox(trx, projectId, EVENTS_AT_A_TIME);
@@ -104,7 +105,6 @@ async function fileSome(
     const { project_type: projectType } = await findIntegrationOf(scope, 'ITERABLE');
     const ourLists = new Set(await listListIds(scope));
     const learned = await learn(scope, fresh);
-    if (!learned) return nothing;
     const rows = fresh.map((event): NewMessagingEvent => {
       const distinctId = namePerson(event, learned, projectType);
       const echo = isEcho(event, ourLists);
@@ -137,11 +137,10 @@ async function fileSome(
   });
 }
 
-/** Undefined when it is too early to tell. */
 async function learn(
   scope: { db: Db; projectId: string },
   events: readonly MessagingEvent[],
-): Promise<LearnedIds | undefined> {
+): Promise<LearnedIds> {
   const connection = await findMixpanel(scope);
   const emails = new Set<string>();
   const userIds = new Set<string>();

@@ -25,11 +25,15 @@ const SMALL = { bytes: 800_000, blocks: 20_000 };
 /**
  * Makes the people of some further settled blocks quick to find. Runs do not do it themselves, because it would
  * lengthen them; until it is done their blocks are searched whole. Any number of processes may call it at once: one of
- * them works. Gives how many blocks it was.
+ * them works. Gives how many blocks it was. freshMs: what was settled so recently is left for later.
  */
-export async function indexPeople(db: Db, now: Date, blocksAtATime = BLOCKS_AT_A_TIME): Promise<number> {
+export async function indexPeople(
+  db: Db,
+  now: Date,
+  { blocksAtATime = BLOCKS_AT_A_TIME, freshMs = FRESH_MS } = {},
+): Promise<number> {
   // What a clock that was wrong has dated is not taken for fresh.
-  const fresh = { since: new Date(now.getTime() - FRESH_MS), until: now };
+  const fresh = { since: new Date(now.getTime() - freshMs), until: now };
   // Most of the time there is nothing, and no lock is to be had for that.
   if ((await listUnindexedBlocks(db, fresh, 1)).length === 0) return 0;
   return await db.transaction().execute(async (trx) => {

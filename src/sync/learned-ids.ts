@@ -7,11 +7,13 @@ import {
   loadSegmentParts,
 } from '../../db/queries/people-segment.ts';
 import type { ProjectScope } from '../../db/queries/scope.ts';
+import type { SyncDeps } from './deps.ts';
+import { indexPeople } from './index-people.ts';
 import { decodePeople } from './people-block.ts';
 import { decodeEntries, hashOf, hashValue, partOf, placeOf } from './people-segment.ts';
 
-/** Of more, the index is waited for: it is made within seconds. Some 100 kB each. */
-const MAX_UNINDEXED = 64;
+/** So many blocks are searched whole, some 100 kB each; more are indexed first. */
+const MAX_UNINDEXED = 32;
 const BLOCKS_PER_QUERY = 8;
 
 type Field = 'email' | 'userId';
@@ -29,15 +31,25 @@ export interface LearnedIds {
 }
 
 /**
- * Who these e-mails and userIds are in Mixpanel: who bears them on a list now, else who bore them last. Undefined when that
- * cannot be told yet, because many people were synced in the last seconds.
+ * Indexes people of the project who were synced in the last seconds, unless they are few: nobody else does it before their run
+ * is over. False when another process is at it. Not within a transaction.
  */
+export async function indexLately(
+  { db, clock }: Pick<SyncDeps, 'db' | 'clock'>,
+  projectId: string,
+): Promise<boolean> {
+  while ((await listUnindexedBlocksOf(db, projectId, MAX_UNINDEXED + 1)).length > MAX_UNINDEXED) {
+    if ((await indexPeople(db, clock.now(), { freshMs: 0 })) === 0) return false;
+  }
+  return true;
+}
+
+/** Who these e-mails and userIds are in Mixpanel: who bears them on a list now, else who bore them last. After indexLately. */
 export async function findLearnedIds(
   scope: ProjectScope,
   sought: { emails: ReadonlySet<string>; userIds: ReadonlySet<string> },
-): Promise<LearnedIds | undefined> {
-  const unindexed = await listUnindexedBlocksOf(scope.db, scope.projectId, MAX_UNINDEXED + 1);
-  if (unindexed.length > MAX_UNINDEXED) return undefined;
+): Promise<LearnedIds> {
+  const unindexed = await listUnindexedBlocksOf(scope.db, scope.projectId);
   const found = { email: new Map<string, Learned>(), userId: new Map<string, Learned>() };
   const learn = (field: Field, value: string, learned: Learned) => {
     const before = found[field].get(value);
