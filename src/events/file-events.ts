@@ -27,6 +27,9 @@ const EVENTS_AT_A_TIME = 100;
 
 /** So that webhooks find the processor free: what comes in a second is filed all through the next one. */
 const PAUSE_MS = 40;
+/** Who is this far behind hurries. */
+const PASSES_BEFORE_HURRY = 20;
+const HURRIED_PAUSE_MS = 5;
 /** What somebody who asks is made to wait for at most. */
 const PATIENCE_MS = 5_000;
 
@@ -40,7 +43,7 @@ const RESERVED_NAMES: ReadonlySet<string> = new Set(['$identify', '$create_alias
 export async function fileEvents(deps: SyncDeps): Promise<void> {
   let projectIds = await listInboxProjects(deps.db);
   // In turns, so that a project of which much comes holds up nobody else.
-  while (projectIds.length > 0) {
+  for (let pass = 1; projectIds.length > 0; pass++) {
     const withMore: string[] = [];
     for (const projectId of projectIds) {
       try {
@@ -51,7 +54,7 @@ export async function fileEvents(deps: SyncDeps): Promise<void> {
       }
     }
     projectIds = withMore;
-    if (projectIds.length > 0) await wait(PAUSE_MS);
+    if (projectIds.length > 0) await wait(pass < PASSES_BEFORE_HURRY ? PAUSE_MS : HURRIED_PAUSE_MS);
   }
 }
 

@@ -30,6 +30,8 @@ const MAX_EVENT_BYTES = 1_000_000;
 /** Loaded and made into JSON at a time, a few milliseconds of work; then webhooks find the processor free. */
 const EVENTS_PER_QUERY = 100;
 const PAUSE_MS = 40;
+/** When a batch has not been the last. */
+const HURRIED_PAUSE_MS = 5;
 
 /** Each holds a connection to the database while Mixpanel is asked. */
 const PROJECTS_AT_ONCE = 5;
@@ -61,7 +63,11 @@ export function createImporter(deps: SyncDeps): Importer {
 
   async function importProject(projectId: string) {
     try {
-      while (!stopping.signal.aborted && (await importSome(deps, projectId, stopping.signal)));
+      let pauseMs = PAUSE_MS;
+      while (!stopping.signal.aborted) {
+        if (!(await importSome(deps, projectId, { pauseMs, signal: stopping.signal }))) return;
+        pauseMs = HURRIED_PAUSE_MS;
+      }
     } catch (error) {
       if (stopping.signal.aborted) return;
       deps.logger.warn({ err: error, projectId }, 'importing events failed; the next beat tries again');
@@ -89,12 +95,16 @@ export function createImporter(deps: SyncDeps): Importer {
  * One batch. True when there may be more. The transaction stays open while Mixpanel is asked, for its lock; when this process
  * dies meanwhile, the lock is gone with it and the batch is sent again, which Mixpanel knows by $insert_id.
  */
-async function importSome(deps: SyncDeps, projectId: string, signal: AbortSignal): Promise<boolean> {
+async function importSome(
+  deps: SyncDeps,
+  projectId: string,
+  { pauseMs, signal }: { pauseMs: number; signal: AbortSignal },
+): Promise<boolean> {
   return await deps.db.transaction().execute(async (trx) => {
     if (!(await tryLockImport(trx, projectId))) return false;
     const connection = await findMixpanel({ db: trx, projectId });
     if (!connection) return false;
-    const batch = await loadBatch(deps, trx, connection);
+    const batch = await loadBatch(deps, trx, connection, pauseMs);
     if (batch.events.length + batch.tooLarge.length === 0) return false;
     const client = createImportClient({
       baseUrl: deps.env.mixpanel.ingestionBaseUrl[connection.region],
@@ -118,6 +128,7 @@ async function loadBatch(
   { env }: Pick<SyncDeps, 'env'>,
   trx: Db,
   connection: MixpanelConnectionRow,
+  pauseMs: number,
 ): Promise<Batch> {
   const batch: Batch = { events: [], records: [], tooLarge: [] };
   const how = { source: env.mixpanel.sourceValue, idMerge: connection.id_merge };
@@ -140,7 +151,7 @@ async function loadBatch(
     }
     if (events.length < limit) break;
     after = events.at(-1)!.id;
-    await wait(PAUSE_MS);
+    await wait(pauseMs);
   }
   return batch;
 }
