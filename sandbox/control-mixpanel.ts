@@ -22,6 +22,7 @@ const settings = z
     maxImportBytes: z.int(),
     insertIdSpelling: z.enum(['insert_id', '$insert_id']),
     namesFailures: z.boolean(),
+    tellsIndex: z.boolean(),
     refusedEvents: z.array(
       z.strictObject({ insertId: z.string().optional(), event: z.string().optional(), message: z.string() }),
     ),

@@ -1,4 +1,5 @@
 import type { Role } from '../db/values.ts';
+import type { EventFiling } from './events/file-events.ts';
 import type { Loaders } from './resolvers/loaders.ts';
 import type { SyncDeps } from './sync/deps.ts';
 import type { Live } from './sync/live.ts';
@@ -17,4 +18,5 @@ export interface Context {
   sync: SyncDeps;
   live: Live;
   load: Loaders;
+  events: EventFiling;
 }

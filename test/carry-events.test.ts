@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { createRandom } from '../sandbox/random.ts';
 import { forgetEvents } from '../src/events/forget-events.ts';
 import { startAnother } from './support/another-app.ts';
 import { connectPartners } from './support/connect-partners.ts';
@@ -174,7 +175,7 @@ test('bodies as Iterable was seen to send them arrive', async () => {
   for (const body of bodies) {
     expect((await sendAs({ authorization: endpoint.password }, body)).status).toBe(200);
   }
-  expect(await untilCarried(app, '2019-08')).toMatchObject({ eventsImported: 4, exemptOnlyUsers: 4 });
+  expect(await untilCarried(app, '2019-08')).toMatchObject({ eventsImported: 4, exemptEvents: 4 });
   expect(imported(app).map((one) => [one.event, one.distinctId])).toEqual([
     ['emailSendSkip', '1'],
     ['pushBounce', 'docs@example.com'],
@@ -183,10 +184,11 @@ test('bodies as Iterable was seen to send them arrive', async () => {
   ]);
 });
 
-test.for(['insert_id', '$insert_id'] as const)(
-  'what Mixpanel refuses of a batch is refused one by one, with its reason, by %s',
-  async (insertIdSpelling) => {
-    await using app = await startConnected({ mixpanel: { insertIdSpelling } });
+test.for(['index', 'insert_id', '$insert_id'] as const)(
+  'what Mixpanel refuses of a batch is refused one by one, with its reason, by its %s',
+  async (name) => {
+    const insertIdSpelling = name === 'index' ? 'insert_id' : name;
+    await using app = await startConnected({ mixpanel: { insertIdSpelling, tellsIndex: name === 'index' } });
     app.mixpanel.settings.refusedEvents = [{ event: 'badEvent', message: 'properties.x is invalid' }];
     await app.sendAll([event('ann', 'emailOpen'), event('ben', 'badEvent'), event('cat', 'emailOpen')]);
     const usage = await untilCarried(app, MONTH);
@@ -332,4 +334,83 @@ test('a project whose Mixpanel is silent holds up no other, and stops with the s
   expect(await untilCarried({ api }, MONTH)).toMatchObject({ eventsImported: 1 });
   expect(mixpanel.imported.accepted).toBe(1);
   expect(await readUsage(app, MONTH)).toMatchObject({ eventsImported: 0, eventsPending: 1 });
+});
+
+test('a learned distinct_id that nobody could use keeps no event from its way', async () => {
+  await using app = await startTestApp(NOVEMBER);
+  await app.connect({ idMerge: 'SIMPLIFIED' });
+  const random = createRandom(1);
+  const letters = () => String.fromCharCode(97 + Math.floor(random() * 26));
+  const long = Array.from({ length: 4_000 }, letters).join('');
+  const cohort = await app.addCohort('Trial', [
+    { distinctId: long, properties: { $email: 'ann@example.com' } },
+  ]);
+  await app.syncToEnd(cohort.id);
+  const { send } = await createEventSender(app);
+  await send({ email: 'ann@example.com', eventName: 'emailOpen' });
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 1 });
+  expect(imported(app)).toMatchObject([{ distinctId: 'ann@example.com' }]);
+});
+
+test('whoever comes with a userId on simplified ID merge is that, whoever else is in the batch', async () => {
+  await using app = await startTestApp({ ...NOVEMBER, env: { ROLES: 'gateway' } });
+  await app.connect({ idMerge: 'SIMPLIFIED' });
+  await app.app.sync.db
+    .insertInto('messaging_inbox')
+    .values(
+      [
+        { email: 'ann@example.com', eventName: 'a' },
+        { email: 'ann@example.com', userId: 'u-ann', eventName: 'b' },
+      ].map((body) => ({ project_id: '1', received_at: app.clock.now(), body: JSON.stringify(body) })),
+    )
+    .execute();
+  expect(await readUsage(app, MONTH)).toMatchObject({ eventsReceived: 2, countedUsers: 2 });
+  const { member } = await app.api.query('{ member(userId: "u-ann") { distinctIds } }');
+  expect(member.distinctIds).toEqual(['u-ann']);
+});
+
+test('very large events come one by one, and none is lost', async () => {
+  await using app = await startConnected();
+  const text = 'x'.repeat(1_500_000);
+  await app.sendAll([...Array(6).keys()].map((n) => event(`p${n}`, 'emailOpen', { text })));
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 6, countedUsers: 6 });
+});
+
+test('a 400 that says nothing of events gives none of them up', async () => {
+  await using app = await startConnected();
+  app.sandbox.faults.add({
+    operation: IMPORT,
+    times: 1,
+    reply: { status: 400, body: { code: 400, error: 'invalid project_id', status: 'Bad Request' } },
+  });
+  await app.sendAll([event('ann', 'emailOpen'), event('ben', 'emailOpen')]);
+  await untilPutOff(app, 1);
+  expect((await attentionOf(app)).attention).toContain('invalid project_id');
+  expect(await readUsage(app, MONTH)).toMatchObject({ eventsPending: 2, eventsRejected: 0 });
+  app.clock.advance({ minutes: 15 });
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 2 });
+});
+
+test('an answer that names one of two and says that none was taken does not condemn the other', async () => {
+  await using app = await startConnected();
+  const answer = { code: 400, num_records_imported: 0, failed_records: [{ index: 1, message: 'bad' }] };
+  app.sandbox.faults.add({ operation: IMPORT, times: 1, reply: { status: 400, body: answer } });
+  const { db } = app.app.sync;
+  const bodies = [event('ann', 'emailOpen'), event('ben', 'emailOpen')].map((one) => JSON.stringify(one));
+  await db
+    .insertInto('messaging_inbox')
+    .values(bodies.map((body) => ({ project_id: '1', received_at: app.clock.now(), body })))
+    .execute();
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 1, eventsRejected: 1 });
+  expect(imported(app)).toMatchObject([{ distinctId: 'ann' }]);
+});
+
+test('people of months that are long over are not counted, and their events are', async () => {
+  await using app = await startConnected();
+  const old = { createdAt: '2019-08-07 18:56:10 +00:00' };
+  await app.sendAll([event('ann', 'emailOpen', old)]);
+  expect(await untilCarried(app, '2019-08')).toMatchObject({ countedEvents: 1, countedUsers: 0 });
+  await forgetEvents(app.app.sync);
+  await app.sendAll([event('ann', 'emailClick', old)]);
+  expect(await untilCarried(app, '2019-08')).toMatchObject({ countedEvents: 2, countedUsers: 0 });
 });

@@ -19,7 +19,9 @@ const files = globSync('{src,db,sandbox,bench,scripts,test}/**/*.ts', { cwd: ROO
 const imports = files.flatMap(readImports);
 
 /** Small files that every floor of src may use: the environment, errors, the clock, the log, secrets. */
-const LEAVES = ['clock', 'data-dir', 'env', 'errors', 'logger', 'secrets'].map((name) => `src/${name}.ts`);
+const LEAVES = ['clock', 'data-dir', 'env', 'errors', 'logger', 'secrets', 'shared-lookup'].map(
+  (name) => `src/${name}.ts`,
+);
 
 type Floor =
   | 'main'
@@ -57,7 +59,7 @@ const MAY_NAME_TYPES_OF: Record<Floor, readonly Floor[]> = {
   server: [...MAY_USE.server, 'context'],
   schema: [...MAY_USE.schema, 'context', 'events', 'sync', 'db'],
   resolvers: [...MAY_USE.resolvers, 'context'],
-  context: ['resolvers', 'sync', 'leaf', 'db'],
+  context: ['resolvers', 'events', 'sync', 'leaf', 'db'],
   leaf: ['db'],
 };
 

@@ -27,19 +27,19 @@ function lockKey(projectId: string) {
   return sql`hashtextextended(${`messaging:${projectId}`}, 0)`;
 }
 
-/** Which of these are known. */
-export async function findKnownInsertIds(
+/** When those of these events that are known happened. */
+export async function findKnownEvents(
   db: Db,
   projectId: string,
   insertIds: readonly string[],
-): Promise<Set<string>> {
+): Promise<Map<string, Date>> {
   const rows = await db
     .selectFrom('messaging_events')
-    .select('insert_id')
+    .select(['insert_id', 'at'])
     .where('project_id', '=', projectId)
     .where('insert_id', '=', sql<string>`any(${toPlainArray(insertIds)}::uuid[])`)
     .execute();
-  return new Set(rows.map((row) => row.insert_id));
+  return new Map(rows.map((row) => [row.insert_id, row.at]));
 }
 
 export type NewMessagingEvent = Omit<MessagingEventRow, 'id' | 'project_id'>;
@@ -93,32 +93,26 @@ export async function listImportableProjects(db: Db, now: Date): Promise<string[
 
 export type PendingEvent = Omit<MessagingEventRow, 'project_id' | 'received_at' | 'state' | 'detail'>;
 
-/** In the order in which they were filed, after one of them. */
-export function loadPendingEvents(
+/** In the order in which they were filed, after one of them: at most so many, and one at least of so many bytes. */
+export async function loadPendingEvents(
   db: Db,
   projectId: string,
-  { after, limit }: { after: string; limit: number },
+  { after, events, bytes }: { after: string; events: number; bytes: number },
 ): Promise<PendingEvent[]> {
-  return db
-    .selectFrom('messaging_events')
-    .select([
-      'id',
-      'insert_id',
-      'event',
-      'at',
-      'email',
-      'user_id',
-      'distinct_id',
-      'campaign_id',
-      'campaign_name',
-      'data',
-    ])
-    .where('project_id', '=', projectId)
-    .where('state', '=', 'PENDING')
-    .where('id', '>', after)
-    .orderBy('id')
-    .limit(limit)
-    .execute();
+  const { rows } = await sql<PendingEvent>`
+    select id, insert_id, event, at, email, user_id, distinct_id, campaign_id, campaign_name, data
+    from (
+      select *, sum(octet_length(data)) over (order by id) - octet_length(data) as before
+      from (
+        select * from messaging_events
+        where project_id = ${projectId} and state = 'PENDING' and id > ${after}
+        order by id limit ${events}
+      ) as oldest
+    ) as oldest
+    where coalesce(before, 0) < ${bytes}
+    order by id
+  `.execute(db);
+  return rows;
 }
 
 export async function setImported(db: Db, ids: readonly string[]): Promise<void> {

@@ -1,12 +1,31 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 
-/** False when another process imports this project's events. Until the end of the transaction, or of the connection. */
+/**
+ * False when another process imports this project's events. Until the end of the transaction, or of the connection. The
+ * transaction may be idle for as long as Mixpanel takes to answer.
+ */
 export async function tryLockImport(trx: Db, projectId: string): Promise<boolean> {
   const { rows } = await sql<{ isMine: boolean }>`
-    select pg_try_advisory_xact_lock(hashtextextended(${`messaging-import:${projectId}`}, 0)) as "isMine"
+    select pg_try_advisory_xact_lock(hashtextextended(${`messaging-import:${projectId}`}, 0)) as "isMine",
+      set_config('idle_in_transaction_session_timeout', '0', true)
   `.execute(trx);
   return rows[0]!.isMine;
+}
+
+/**
+ * True when the project is still connected to Mixpanel as it was at this time; it is until the transaction ends. Before what is
+ * written of its imports, here and by who connects anew.
+ */
+export async function lockConnection(trx: Db, projectId: string, connectedAt: Date): Promise<boolean> {
+  const row = await trx
+    .selectFrom('mixpanel_connections')
+    .select('id')
+    .where('project_id', '=', projectId)
+    .where('connected_at', '=', connectedAt)
+    .forUpdate()
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** How often in a row Mixpanel has not taken the project's events. */
@@ -34,13 +53,13 @@ export async function putImportOff(
 
 /** Mixpanel has taken events, or is connected anew: nothing is wrong any more. */
 export async function clearImportFailures(db: Db, projectId: string): Promise<void> {
-  await db.deleteFrom('messaging_imports').where('project_id', '=', projectId).execute();
   await db
     .updateTable('mixpanel_connections')
     .set({ import_attention: null })
     .where('project_id', '=', projectId)
     .where('import_attention', 'is not', null)
     .execute();
+  await db.deleteFrom('messaging_imports').where('project_id', '=', projectId).execute();
 }
 
 export async function setImportAttention(db: Db, projectId: string, attention: string): Promise<void> {

@@ -50,15 +50,24 @@ export interface InboxEvent {
   body: string;
 }
 
-/** The oldest first. */
-export function loadInbox(db: Db, projectId: string, limit: number): Promise<InboxEvent[]> {
-  return db
-    .selectFrom('messaging_inbox')
-    .select(['id', 'received_at as receivedAt', 'body'])
-    .where('project_id', '=', projectId)
-    .orderBy('id')
-    .limit(limit)
-    .execute();
+/** The oldest first: at most so many, and one at least of so many bytes. */
+export async function loadInbox(
+  db: Db,
+  projectId: string,
+  { events, bytes }: { events: number; bytes: number },
+): Promise<InboxEvent[]> {
+  const { rows } = await sql<InboxEvent>`
+    select id, received_at as "receivedAt", body
+    from (
+      select id, received_at, body, sum(octet_length(body)) over (order by id) - octet_length(body) as before
+      from (
+        select id, received_at, body from messaging_inbox where project_id = ${projectId} order by id limit ${events}
+      ) as oldest
+    ) as oldest
+    where before < ${bytes}
+    order by id
+  `.execute(db);
+  return rows;
 }
 
 export async function deleteFromInbox(db: Db, ids: readonly string[]): Promise<void> {

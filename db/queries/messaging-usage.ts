@@ -154,7 +154,7 @@ export async function addToPeople(
   return rows;
 }
 
-/** Of people some of whose events were refused: which of those that are left, and that count, was the first. */
+/** Of people some of whose events were refused: which of those that are left, and that count, was the first, if any is kept. */
 export async function findFirstCounted(
   db: Db,
   projectId: string,
@@ -169,7 +169,7 @@ export async function findFirstCounted(
       ${toPlainArray(people.map(({ person }) => person))}::uuid[],
       ${toTextArray(people.map(({ distinctId }) => distinctId))}::text[]
     ) as sought (month, person, distinct_id)
-    left join lateral (
+    join lateral (
       select at, campaign_id, campaign_name from messaging_events
       where project_id = ${projectId} and distinct_id = sought.distinct_id and state in ('PENDING', 'IMPORTED')
         and to_char(at at time zone 'UTC', 'YYYY-MM') = sought.month and event <> all(${exempt}::text[])
@@ -225,16 +225,22 @@ export async function loadCampaignUsers(
   return rows;
 }
 
-/** People of the month with events of this name: all, those with no other event that counts, those with none that counts. */
+/**
+ * People of the month with events of this name: all, those with no other event that counts, those with none that counts; and
+ * all people who count. As of one moment.
+ */
 export async function countUsersOfEvent(
   { db, projectId }: ProjectScope,
   month: string,
   event: string,
-): Promise<{ users: number; onlyByIt: number; uncounted: number }> {
-  const { rows } = await sql<{ users: number; onlyByIt: number; uncounted: number }>`
+): Promise<{ users: number; onlyByIt: number; uncounted: number; countedUsers: number }> {
+  const { rows } = await sql<{ users: number; onlyByIt: number; uncounted: number; countedUsers: number }>`
     select count(*)::int as users,
       count(*) filter (where people.counted = by_event.events)::int as "onlyByIt",
-      count(*) filter (where people.counted = 0)::int as uncounted
+      count(*) filter (where people.counted = 0)::int as uncounted,
+      coalesce((
+        select counted_users from messaging_months where project_id = ${projectId} and month = ${month}
+      ), 0) as "countedUsers"
     from messaging_person_events as by_event
     join messaging_people as people using (project_id, month, person)
     where project_id = ${projectId} and month = ${month} and by_event.event = ${event}
@@ -248,7 +254,10 @@ export async function deleteOldPeople(db: Db, month: string, limit: number): Pro
   for (const table of ['messaging_people', 'messaging_person_events'] as const) {
     const { numAffectedRows } = await sql`
       delete from ${sql.table(table)} where ctid = any(array(
-        select ctid from ${sql.table(table)} where month < ${month} limit ${limit}
+        select old.ctid from projects cross join lateral (
+          select ctid from ${sql.table(table)} where project_id = projects.id and month < ${month} limit ${limit}
+        ) as old
+        limit ${limit}
       ))
     `.execute(db);
     deleted += Number(numAffectedRows);

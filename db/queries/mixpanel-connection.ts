@@ -26,6 +26,7 @@ export async function upsertMixpanelConnection(
     service_account_secret: connection.secret,
     status: 'CONNECTED' as const,
     attention: null,
+    import_attention: null,
     connected_at: connection.now,
     next_refresh_at: connection.now,
   };

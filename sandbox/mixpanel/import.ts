@@ -76,7 +76,14 @@ function importBatch(
     if (failure) {
       const { insertId, field, message } = failure;
       failed.push(
-        settings.namesFailures ? { index, [settings.insertIdSpelling]: insertId, field, message } : message,
+        settings.namesFailures
+          ? {
+              ...(settings.tellsIndex ? { index } : {}),
+              [settings.insertIdSpelling]: insertId,
+              field,
+              message,
+            }
+          : message,
       );
     } else if ('event' in checked && !('$ignore' in checked.event.properties)) {
       // One with $ignore is accepted, and dropped.

@@ -53,6 +53,8 @@ export interface MixpanelSettings {
   insertIdSpelling: 'insert_id' | '$insert_id';
   /** Records that failed are told with their index; without, only the messages are. */
   namesFailures: boolean;
+  /** Places in the batch of records that failed. */
+  tellsIndex: boolean;
   /** Events that are refused whatever they look like. */
   refusedEvents: RefusedEvent[];
   /** Taken off the number that is told of an import that went well. */
@@ -121,6 +123,7 @@ export function createMixpanelProject(
     maxImportBytes: MAX_IMPORT_BYTES,
     insertIdSpelling: 'insert_id',
     namesFailures: true,
+    tellsIndex: true,
     refusedEvents: [],
     liesAbout: 0,
     keepsEvents: true,

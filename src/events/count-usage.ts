@@ -10,7 +10,7 @@ import {
   type PersonEventChange,
   type SumChange,
 } from '../../db/queries/messaging-usage.ts';
-import { monthOf } from './event-time.ts';
+import { monthOf, oldestMonthOfPeople } from './event-time.ts';
 import { EXEMPT_EVENTS, isExempt } from './exempt-events.ts';
 import { toUuid } from './to-uuid.ts';
 
@@ -25,11 +25,14 @@ export interface UsageChange {
 }
 
 /**
- * Adds to the sums of the events' months. People are those of events that were not refused. Within a transaction that has
+ * Adds to the sums of the events' months. People are those of events that were not refused, of months of which they are kept. Within a transaction that has
  * the project's lock (lockMessaging).
  */
-export async function countUsage(trx: Db, projectId: string, changes: readonly UsageChange[]): Promise<void> {
-  if (changes.length === 0) return;
+export async function countUsage(
+  trx: Db,
+  projectId: string,
+  { changes, now }: { changes: readonly UsageChange[]; now: Date },
+): Promise<void> {
   const months = createTally(
     (month): MonthChange => ({
       month,
@@ -69,6 +72,7 @@ export async function countUsage(trx: Db, projectId: string, changes: readonly U
       firstCampaignName: null,
     }),
   );
+  const oldest = oldestMonthOfPeople(now);
   const lessened = new Map<string, { month: string; person: string; distinctId: string }>();
 
   for (const change of changes) {
@@ -83,30 +87,30 @@ export async function countUsage(trx: Db, projectId: string, changes: readonly U
     if (what === 'REFUSED' || what === 'REFUSED_AT_ONCE') sum.rejected++;
     if (what === 'IMPORTED') sum.imported++;
     const more = { RECEIVED: 1, REFUSED: -1, REFUSED_AT_ONCE: 0, IMPORTED: 0 }[what];
-    if (more === 0 || distinctId === null) continue;
+    if (more === 0 || distinctId === null || month < oldest) continue;
     const person = toUuid(distinctId);
     personEvents.of(month, event, person).events += more;
     const known = people.of(month, person);
     if (sum.exempt) known.exempt += more;
     else known.counted += more;
-    if (what === 'REFUSED') lessened.set(`${month} ${person}`, { month, person, distinctId });
-    else if (!sum.exempt && (known.firstCountedAt === null || at < known.firstCountedAt)) {
+    if (what === 'REFUSED' && !sum.exempt) lessened.set(`${month} ${person}`, { month, person, distinctId });
+    if (what === 'RECEIVED' && !sum.exempt && (known.firstCountedAt === null || at < known.firstCountedAt)) {
       known.firstCountedAt = at;
       known.firstCampaignId = change.campaignId;
       known.firstCampaignName = change.campaignName;
     }
   }
 
-  for (const now of await addToPersonEvents(trx, projectId, personEvents.all())) {
-    const before = now.events - personEvents.of(now.month, now.event, now.person).events;
-    sums.of(now.month, now.event).users += Number(now.events > 0) - Number(before > 0);
+  for (const after of await addToPersonEvents(trx, projectId, personEvents.all())) {
+    const before = after.events - personEvents.of(after.month, after.event, after.person).events;
+    sums.of(after.month, after.event).users += Number(after.events > 0) - Number(before > 0);
   }
-  for (const now of await addToPeople(trx, projectId, people.all())) {
-    const added = people.of(now.month, now.person);
-    const before = { counted: now.counted - added.counted, exempt: now.exempt - added.exempt };
-    const ofMonth = months.of(now.month);
-    ofMonth.countedUsers += Number(now.counted > 0) - Number(before.counted > 0);
-    ofMonth.exemptOnlyUsers += Number(isExemptOnly(now)) - Number(isExemptOnly(before));
+  for (const after of await addToPeople(trx, projectId, people.all())) {
+    const added = people.of(after.month, after.person);
+    const before = { counted: after.counted - added.counted, exempt: after.exempt - added.exempt };
+    const ofMonth = months.of(after.month);
+    ofMonth.countedUsers += Number(after.counted > 0) - Number(before.counted > 0);
+    ofMonth.exemptOnlyUsers += Number(isExemptOnly(after)) - Number(isExemptOnly(before));
   }
   if (lessened.size > 0) await findFirstCounted(trx, projectId, [...lessened.values()], EXEMPT_EVENTS);
   await addToSums(trx, projectId, sums.all());

@@ -19,6 +19,11 @@ export function monthOf(at: Date): string {
   return at.toISOString().slice(0, 7);
 }
 
+/** This month and the twelve before it: of older ones it is not kept who their people were. */
+export function oldestMonthOfPeople(now: Date): string {
+  return monthOf(new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 12)));
+}
+
 function fromNumber(value: number): number {
   return Math.round(value < LEAST_MILLISECONDS ? value * 1000 : value);
 }

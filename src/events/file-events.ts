@@ -1,11 +1,9 @@
 import { setImmediate as giveWay, setTimeout as wait } from 'node:timers/promises';
-import type { Db } from '../../db/connect.ts';
 import { listListIds } from '../../db/queries/export-list.ts';
 import { findIntegrationOf, findMixpanel } from '../../db/queries/integration.ts';
 import {
-  findKnownInsertIds,
+  findKnownEvents,
   insertMessagingEvents,
-  lockMessaging,
   type NewMessagingEvent,
   tryLockMessaging,
 } from '../../db/queries/messaging-event.ts';
@@ -15,6 +13,8 @@ import {
   listInboxProjects,
   loadInbox,
 } from '../../db/queries/messaging-inbox.ts';
+import type { ProjectScope } from '../../db/queries/scope.ts';
+import { createSharedLookup } from '../shared-lookup.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { findLearnedIds, indexLately, type LearnedIds } from '../sync/learned-ids.ts';
 import { countUsage, type UsageChange } from './count-usage.ts';
@@ -23,7 +23,7 @@ import { namePerson } from './name-person.ts';
 import { type MessagingEvent, readEvent } from './read-event.ts';
 
 /** A few milliseconds of work; webhooks are answered in between. */
-const EVENTS_AT_A_TIME = 100;
+const AT_A_TIME = { events: 100, bytes: 1_000_000 };
 
 /** So that webhooks find the processor free: what comes in a second is filed all through the next one. */
 const PAUSE_MS = 40;
@@ -39,60 +39,74 @@ const RESERVED = 'Mixpanel keeps events of this name for its own identity manage
 /** Refused for all of a batch, when a project is on simplified ID merge. */
 const RESERVED_NAMES: ReadonlySet<string> = new Set(['$identify', '$create_alias', '$merge']);
 
-/** Files what came in of all projects. Any number of processes may call it at once; one of them works for a project. */
-export async function fileEvents(deps: SyncDeps): Promise<void> {
-  let projectIds = await listInboxProjects(deps.db);
-  // In turns, so that a project of which much comes holds up nobody else.
-  for (let pass = 1; projectIds.length > 0; pass++) {
-    const withMore: string[] = [];
-    for (const projectId of projectIds) {
-      try {
-        const { count } = await fileSome(deps, projectId, tryLockMessaging);
-        if (count === EVENTS_AT_A_TIME) withMore.push(projectId);
-      } catch (error) {
-        deps.logger.warn({ err: error, projectId }, 'filing events failed; the next beat tries again');
-      }
-    }
-    projectIds = withMore;
-    if (projectIds.length > 0) await wait(pass < PASSES_BEFORE_HURRY ? PAUSE_MS : HURRIED_PAUSE_MS);
-  }
+/** The books of what Iterable tells. */
+export interface EventFiling {
+  /**
+   * Files what has come in of one project before the call, so that whoever looks at its events sees all of them; as much as
+   * can be done while somebody waits. Who asks while another does shares the work. Rejects never: what could not be filed is
+   * told by the log, and waits.
+   */
+  catchUp(projectId: string): Promise<void>;
 }
 
-/**
- * Files what has come in of one project before the call, so that whoever looks at its events sees all of them; as much as can
- * be done while somebody waits.
- */
-export async function fileEventsOf(deps: SyncDeps, projectId: string): Promise<void> {
+export function createEventFiling(deps: SyncDeps): EventFiling {
+  return {
+    catchUp: createSharedLookup((projectId) =>
+      catchUp(deps, projectId).catch((error) =>
+        deps.logger.warn({ err: error, projectId }, 'events could not be filed for somebody who asked'),
+      ),
+    ),
+  };
+}
+
+async function catchUp(deps: SyncDeps, projectId: string): Promise<void> {
   const startedAt = performance.now();
   const last = await findLastInInbox(deps.db, projectId);
   let filed = '0';
   while (last !== undefined && BigInt(filed) < BigInt(last)) {
-    const some = await fileSome(deps, projectId, waitForLock);
-    if (some.count === 0 || performance.now() - startedAt > PATIENCE_MS) return;
-    filed = some.last;
-    await giveWay();
+    if (performance.now() - startedAt > PATIENCE_MS) return;
+    const some = await fileSome(deps, projectId);
+    if (some === 'NOTHING') return;
+    // Another process files them meanwhile, or indexes people.
+    if (some === 'BUSY') await wait(PAUSE_MS);
+    else {
+      filed = some.last;
+      await giveWay();
+    }
   }
 }
 
-async function waitForLock(trx: Db, projectId: string): Promise<boolean> {
-  await lockMessaging(trx, projectId);
-  return true;
+/**
+ * Files what came in of all projects, in turns, so that a project of which much comes holds up nobody else. Any number of
+ * processes may call it at once; one of them works for a project.
+ */
+export async function fileEvents(deps: SyncDeps): Promise<void> {
+  // Of others, or not to be filed now.
+  const passedOver = new Set<string>();
+  for (let pass = 1; ; pass++) {
+    const projectIds = (await listInboxProjects(deps.db)).filter((id) => !passedOver.has(id));
+    if (projectIds.length === 0) return;
+    if (pass > 1) await wait(pass < PASSES_BEFORE_HURRY ? PAUSE_MS : HURRIED_PAUSE_MS);
+    for (const projectId of projectIds) {
+      try {
+        if ((await fileSome(deps, projectId)) === 'BUSY') passedOver.add(projectId);
+      } catch (error) {
+        passedOver.add(projectId);
+        deps.logger.warn({ err: error, projectId }, 'filing events failed; the next beat tries again');
+      }
+    }
+  }
 }
 
-/** Tells repeats, echoes and events apart, says who their people are, and counts them. Gives how many it was, and the last of them. */
-async function fileSome(
-  deps: SyncDeps,
-  projectId: string,
-  lock: (trx: Db, projectId: string) => Promise<boolean>,
-): Promise<{ count: number; last: string }> {
-  const nothing = { count: 0, last: '0' };
-  if (!(await indexLately(deps, projectId))) return nothing;
+/** Tells repeats, echoes and events apart, says who their people are, and counts them. BUSY when another process is at it. */
+async function fileSome(deps: SyncDeps, projectId: string): Promise<{ last: string } | 'NOTHING' | 'BUSY'> {
+  if (!(await indexLately(deps, projectId))) return 'BUSY';
   return await deps.db.transaction().execute(async (trx) => {
-    if (!(await lock(trx, projectId))) return nothing;
-    const inbox = await loadInbox(trx, projectId, EVENTS_AT_A_TIME);
-    if (inbox.length === 0) return nothing;
+    if (!(await tryLockMessaging(trx, projectId))) return 'BUSY';
+    const inbox = await loadInbox(trx, projectId, AT_A_TIME);
+    if (inbox.length === 0) return 'NOTHING';
     const read = inbox.map(({ body, receivedAt }) => ({ ...readEvent(body, receivedAt), receivedAt }));
-    const known = await findKnownInsertIds(
+    const known = await findKnownEvents(
       trx,
       projectId,
       read.map(({ insertId }) => insertId),
@@ -100,16 +114,20 @@ async function fileSome(
     const changes: UsageChange[] = [];
     const fresh: (MessagingEvent & { receivedAt: Date })[] = [];
     for (const event of read) {
-      if (known.has(event.insertId)) changes.push(changeOf('REPEAT', event, null));
+      const knownAt = known.get(event.insertId);
+      if (knownAt) changes.push({ ...changeOf('REPEAT', event, null), at: knownAt });
       else fresh.push(event);
-      known.add(event.insertId);
+      known.set(event.insertId, knownAt ?? event.at);
     }
     const scope = { db: trx, projectId };
     const { project_type: projectType } = await findIntegrationOf(scope, 'ITERABLE');
     const ourLists = new Set(await listListIds(scope));
-    const learned = await learn(scope, fresh);
+    const connection = await findMixpanel(scope);
+    // On simplified ID merge the userId is the distinct_id: there is nothing to be looked up.
+    const isSought = ({ userId }: MessagingEvent) => connection?.id_merge !== 'SIMPLIFIED' || userId === null;
+    const learned = await learn(scope, fresh.filter(isSought));
     const rows = fresh.map((event): NewMessagingEvent => {
-      const distinctId = namePerson(event, learned, projectType);
+      const distinctId = namePerson(event, isSought(event) ? learned : NOTHING_LEARNED, projectType);
       const echo = isEcho(event, ourLists);
       const refusal = RESERVED_NAMES.has(event.name) ? RESERVED : distinctId === null ? NOBODY : null;
       changes.push(
@@ -131,30 +149,23 @@ async function fileSome(
       };
     });
     await insertMessagingEvents(trx, projectId, rows);
-    await countUsage(trx, projectId, changes);
+    await countUsage(trx, projectId, { changes, now: deps.clock.now() });
     await deleteFromInbox(
       trx,
       inbox.map(({ id }) => id),
     );
-    return { count: inbox.length, last: inbox.at(-1)!.id };
+    return { last: inbox.at(-1)!.id };
   });
 }
 
-async function learn(
-  scope: { db: Db; projectId: string },
-  events: readonly MessagingEvent[],
-): Promise<LearnedIds> {
-  const connection = await findMixpanel(scope);
-  const emails = new Set<string>();
-  const userIds = new Set<string>();
-  for (const { email, userId } of events) {
-    // On simplified ID merge the userId is the distinct_id: there is nothing to be looked up.
-    if (connection?.id_merge === 'SIMPLIFIED' && userId !== null) continue;
-    if (email !== null) emails.add(email);
-    if (userId !== null) userIds.add(userId);
-  }
-  if (emails.size + userIds.size === 0) return { byEmail: new Map(), byUserId: new Map() };
-  return await findLearnedIds(scope, { emails, userIds });
+const NOTHING_LEARNED: LearnedIds = { byEmail: new Map(), byUserId: new Map() };
+
+async function learn(scope: ProjectScope, events: readonly MessagingEvent[]): Promise<LearnedIds> {
+  const emails = new Set(events.flatMap(({ email }) => email ?? []));
+  const userIds = new Set(events.flatMap(({ userId }) => userId ?? []));
+  return emails.size + userIds.size === 0
+    ? NOTHING_LEARNED
+    : await findLearnedIds(scope, { emails, userIds });
 }
 
 function changeOf(

@@ -1,13 +1,11 @@
 import { deleteOldMessagingEvents } from '../../db/queries/messaging-event.ts';
 import { deleteOldPeople } from '../../db/queries/messaging-usage.ts';
 import type { SyncDeps } from '../sync/deps.ts';
-import { monthOf } from './event-time.ts';
+import { oldestMonthOfPeople } from './event-time.ts';
 
 const ROWS_AT_A_TIME = 2_000;
 /** A beat deletes at most this often, so that nobody waits long for a connection. */
 const MOST_DELETES = 100;
-/** This month and the twelve before it. */
-const MONTHS_OF_PEOPLE = 12;
 
 /** Events that wait for nothing and are older than the setting; and, after a year, who the people of a month were. Sums stay. */
 export async function forgetEvents({
@@ -20,8 +18,7 @@ export async function forgetEvents({
     const before = new Date(now.getTime() - env.messagingEventRetentionMs);
     await inParts(() => deleteOldMessagingEvents(db, before, ROWS_AT_A_TIME));
   }
-  const oldest = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - MONTHS_OF_PEOPLE));
-  await inParts(() => deleteOldPeople(db, monthOf(oldest), ROWS_AT_A_TIME));
+  await inParts(() => deleteOldPeople(db, oldestMonthOfPeople(now), ROWS_AT_A_TIME));
 }
 
 async function inParts(deleteSome: () => Promise<number>): Promise<void> {

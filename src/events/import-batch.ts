@@ -1,5 +1,8 @@
 import type { ImportAnswer, ImportClient } from './import-client.ts';
 
+/** For one batch; what is known by then is settled, and the rest is tried again later. */
+const MAX_REQUESTS = 100;
+
 /** What became of each record of a batch, by their places. */
 export interface ImportOutcome {
   imported: number[];
@@ -17,17 +20,22 @@ export async function importBatch(
   records: readonly string[],
   signal: AbortSignal,
 ): Promise<ImportOutcome> {
+  let requests = 0;
   const outcome: ImportOutcome = { imported: [], refused: [], stopped: undefined };
   await importPart(records.map((_, index) => index));
   return outcome;
 
   async function importPart(places: readonly number[]): Promise<void> {
     if (places.length === 0 || outcome.stopped) return;
+    if (++requests > MAX_REQUESTS) {
+      outcome.stopped = { kind: 'BUSY', message: 'Too much is left unexplained.', retryAfterMs: undefined };
+      return;
+    }
     const answer = await client.importEvents(
       places.map((place) => records[place]!),
       signal,
     );
-    if (answer.kind === 'UNAUTHORIZED' || answer.kind === 'BUSY') {
+    if (answer.kind === 'REFUSED' || answer.kind === 'BUSY') {
       outcome.stopped = answer;
       return;
     }
@@ -40,8 +48,10 @@ export async function importBatch(
     const rest = places.filter((_, index) => !named.has(index));
     if (missing <= failures.length) {
       outcome.imported.push(...rest);
-    } else if (rest.length === 1) {
-      outcome.refused.push({ index: rest[0]!, detail: `Mixpanel refused it: ${answer.message}` });
+    } else if (places.length === 1) {
+      outcome.refused.push({ index: places[0]!, detail: `Mixpanel refused it: ${answer.message}` });
+    } else if (rest.length < places.length) {
+      await importPart(rest);
     } else {
       const middle = Math.ceil(rest.length / 2);
       await importPart(rest.slice(0, middle));

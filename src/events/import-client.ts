@@ -18,8 +18,8 @@ export type ImportAnswer =
   /** imported of them; failures are those that it names, by their places in the batch. */
   | { kind: 'TAKEN'; imported: number; failures: { index: number; message: string }[]; message: string }
   | { kind: 'TOO_LARGE'; message: string }
-  /** Credentials, or their role, or the plan: nothing is taken before somebody sees to it. */
-  | { kind: 'UNAUTHORIZED'; message: string }
+  /** Credentials, their role, the plan, or the request as such: nothing is taken before somebody sees to it. */
+  | { kind: 'REFUSED'; message: string }
   | { kind: 'BUSY'; message: string; retryAfterMs: number | undefined };
 
 /** Mixpanel's /import as one project's service account. */
@@ -33,21 +33,21 @@ const failedRecord = z.union([
   z.string().transform((message) => ({ index: undefined, insertId: undefined, message })),
   z
     .object({
-      index: z.int().min(0).optional(),
-      insert_id: z.string().optional(),
-      $insert_id: z.string().optional(),
-      field: z.string().optional(),
-      message: z.string().optional(),
+      index: z.int().min(0).nullish(),
+      insert_id: z.string().nullish(),
+      $insert_id: z.string().nullish(),
+      field: z.string().nullish(),
+      message: z.string().nullish(),
     })
     .transform(({ index, insert_id, $insert_id, field, message }) => ({
-      index,
-      insertId: insert_id ?? $insert_id,
+      index: index ?? undefined,
+      insertId: insert_id ?? $insert_id ?? undefined,
       message: [field, message].filter(Boolean).join(': '),
     })),
 ]);
 const answer = z.object({
-  num_records_imported: z.int().min(0).optional(),
-  failed_records: z.array(failedRecord).optional(),
+  num_records_imported: z.int().min(0).nullish(),
+  failed_records: z.array(failedRecord).nullish(),
   error: z.unknown().optional(),
 });
 
@@ -87,13 +87,16 @@ function readAnswer(response: PartnerResponse, records: readonly string[]): Impo
   const words = quote(typeof told?.error === 'string' ? told.error : text);
   const message = `Mixpanel answered ${status}${words === '' ? '' : ` (${words})`}.`;
   if (status === 413) return { kind: 'TOO_LARGE', message };
-  if (status === 401 || status === 402 || status === 403) return { kind: 'UNAUTHORIZED', message };
-  if (status === 200) {
-    if (!told) return { kind: 'BUSY', message, retryAfterMs: undefined };
+  if (status === 401 || status === 402 || status === 403) return { kind: 'REFUSED', message };
+  if (status === 200 && told) {
     return toTaken(told, told.num_records_imported ?? records.length, records, message);
   }
-  // A 400 that is no word on events is of the batch as a whole: it is found out by its parts.
-  if (status === 400) return toTaken(told ?? {}, told?.num_records_imported ?? 0, records, message);
+  if (status === 400) {
+    // A 400 that is no word on events is no reason to give any of them up.
+    return told?.failed_records?.length
+      ? toTaken(told, told.num_records_imported ?? 0, records, message)
+      : { kind: 'REFUSED', message };
+  }
   return { kind: 'BUSY', message, retryAfterMs: retryAfterMs(response.headers) };
 }
 
@@ -125,9 +128,11 @@ function findRecord(records: readonly string[], insertId: string | undefined): n
   return index < 0 ? undefined : index;
 }
 
+/** Undefined for what is no JSON object. One that is odd otherwise says nothing of failures. */
 function parse(text: string): z.infer<typeof answer> | undefined {
   try {
-    return answer.safeParse(JSON.parse(text)).data;
+    const json: unknown = JSON.parse(text);
+    return answer.safeParse(json).data ?? z.object({}).safeParse(json).data;
   } catch {
     return undefined;
   }

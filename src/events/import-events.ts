@@ -12,6 +12,7 @@ import {
 import {
   clearImportFailures,
   countImportFailures,
+  lockConnection,
   putImportOff,
   setImportAttention,
   tryLockImport,
@@ -35,6 +36,8 @@ const HURRIED_PAUSE_MS = 5;
 
 /** Each holds a connection to the database while Mixpanel is asked. */
 const PROJECTS_AT_ONCE = 5;
+/** Then other projects may have the place. */
+const BATCHES_IN_TURN = 10;
 
 const BASE_DELAY_MS = 2_000;
 const MAX_DELAY_MS = 60_000;
@@ -42,7 +45,7 @@ const MAX_JITTER_MS = 5_000;
 /** Whatever Mixpanel asks for. */
 const LONGEST_DELAY_MS = 3_600_000;
 /** Credentials that were refused may have been given their role meanwhile. */
-const UNAUTHORIZED_DELAY_MS = 900_000;
+const REFUSED_DELAY_MS = 900_000;
 
 const TOO_LARGE = 'It is larger than 1 MB, which Mixpanel does not take.';
 
@@ -54,30 +57,35 @@ export interface Importer {
 }
 
 /**
- * Projects do not wait for each other: one whose Mixpanel is silent holds up nobody else. The events of a project are imported
- * by one process at a time.
+ * Some projects at a time, each for some batches and then the next ones: one of which much comes, or whose Mixpanel is silent,
+ * holds up nobody else. The events of a project are imported by one process at a time.
  */
 export function createImporter(deps: SyncDeps): Importer {
   const stopping = new AbortController();
   const underWay = new Map<string, Promise<void>>();
+  /** The project that was begun last: the next ones come after it. */
+  let last = '0';
 
   async function importProject(projectId: string) {
     try {
-      let pauseMs = PAUSE_MS;
-      while (!stopping.signal.aborted) {
+      for (let batch = 1; batch <= BATCHES_IN_TURN && !stopping.signal.aborted; batch++) {
+        const pauseMs = batch === 1 ? PAUSE_MS : HURRIED_PAUSE_MS;
         if (!(await importSome(deps, projectId, { pauseMs, signal: stopping.signal }))) return;
-        pauseMs = HURRIED_PAUSE_MS;
       }
     } catch (error) {
       if (stopping.signal.aborted) return;
-      deps.logger.warn({ err: error, projectId }, 'importing events failed; the next beat tries again');
+      deps.logger.warn({ err: error, projectId }, 'importing events failed');
+      await putOff(deps, projectId, undefined).catch(() => undefined);
     }
   }
 
   return {
     async begin() {
-      for (const projectId of await listImportableProjects(deps.db, deps.clock.now())) {
+      const importable = await listImportableProjects(deps.db, deps.clock.now());
+      const isAfter = (id: string) => BigInt(id) > BigInt(last);
+      for (const projectId of [...importable.filter(isAfter), ...importable.filter((id) => !isAfter(id))]) {
         if (underWay.has(projectId) || underWay.size >= PROJECTS_AT_ONCE) continue;
+        last = projectId;
         underWay.set(
           projectId,
           importProject(projectId).finally(() => underWay.delete(projectId)),
@@ -113,15 +121,19 @@ async function importSome(
       secret: deps.secrets.decrypt(connection.service_account_secret),
     });
     const outcome = await importBatch(client, batch.records, signal);
-    await settle(trx, projectId, batch, outcome);
-    return await noteOutcome({ ...deps, db: trx }, projectId, outcome);
+    const now = deps.clock.now();
+    await settle(trx, { projectId, batch, outcome, now });
+    return await noteOutcome({ ...deps, db: trx }, connection, outcome);
   });
 }
 
+/** What becomes of an event is counted by this; its data are no longer needed. */
+type ImportedEvent = Omit<PendingEvent, 'data'>;
+
 interface Batch {
-  events: PendingEvent[];
+  events: ImportedEvent[];
   records: string[];
-  tooLarge: PendingEvent[];
+  tooLarge: ImportedEvent[];
 }
 
 async function loadBatch(
@@ -134,11 +146,12 @@ async function loadBatch(
   const how = { source: env.mixpanel.sourceValue, idMerge: connection.id_merge };
   let bytes = 2;
   let after = '0';
-  while (batch.events.length < MAX_EVENTS) {
-    const limit = Math.min(EVENTS_PER_QUERY, MAX_EVENTS - batch.events.length);
-    const events = await loadPendingEvents(trx, connection.project_id, { after, limit });
-    for (const event of events) {
-      const record = toImportRecord(event, how);
+  while (batch.events.length + batch.tooLarge.length < MAX_EVENTS) {
+    const rest = MAX_EVENTS - batch.events.length - batch.tooLarge.length;
+    const page = { after, events: Math.min(EVENTS_PER_QUERY, rest), bytes: MAX_BYTES };
+    const pending = await loadPendingEvents(trx, connection.project_id, page);
+    for (const { data, ...event } of pending) {
+      const record = toImportRecord({ data, ...event }, how);
       const size = Buffer.byteLength(record) + 1;
       if (size > MAX_EVENT_BYTES) {
         batch.tooLarge.push(event);
@@ -149,14 +162,19 @@ async function loadBatch(
       batch.events.push(event);
       batch.records.push(record);
     }
-    if (events.length < limit) break;
-    after = events.at(-1)!.id;
-    await wait(pauseMs);
+    const last = pending.at(-1);
+    if (!last) break;
+    after = last.id;
+    if (pending.length === page.events) await wait(pauseMs);
   }
   return batch;
 }
 
-async function settle(trx: Db, projectId: string, batch: Batch, outcome: ImportOutcome): Promise<void> {
+async function settle(
+  trx: Db,
+  settled: { projectId: string; batch: Batch; outcome: ImportOutcome; now: Date },
+): Promise<void> {
+  const { projectId, batch, outcome, now } = settled;
   const imported = outcome.imported.map((index) => batch.events[index]!);
   const refused = [
     ...outcome.refused.map(({ index, detail }) => ({ event: batch.events[index]!, detail })),
@@ -172,44 +190,54 @@ async function settle(trx: Db, projectId: string, batch: Batch, outcome: ImportO
     trx,
     refused.map(({ event, detail }) => ({ id: event.id, detail })),
   );
-  await countUsage(trx, projectId, [
+  const changes = [
     ...imported.map((event) => changeOf('IMPORTED', event)),
     ...refused.map(({ event }) => changeOf('REFUSED', event)),
-  ]);
+  ];
+  await countUsage(trx, projectId, { changes, now });
 }
 
 /** True when Mixpanel may be asked again at once. */
 async function noteOutcome(
-  { db, clock, logger }: Pick<SyncDeps, 'db' | 'clock' | 'logger'>,
-  projectId: string,
+  deps: Pick<SyncDeps, 'db' | 'clock' | 'logger'>,
+  { project_id: projectId, connected_at: connectedAt }: MixpanelConnectionRow,
   { stopped }: ImportOutcome,
 ): Promise<boolean> {
-  const failures = await countImportFailures(db, projectId);
+  // Who has connected meanwhile has other credentials: what was said of these is old.
+  if (!(await lockConnection(deps.db, projectId, connectedAt))) return false;
   if (!stopped) {
-    await clearImportFailures(db, projectId);
+    await clearImportFailures(deps.db, projectId);
     return true;
   }
-  let delayMs = UNAUTHORIZED_DELAY_MS;
-  if (stopped.kind === 'UNAUTHORIZED') {
+  if (stopped.kind === 'REFUSED') {
     await setImportAttention(
-      db,
+      deps.db,
       projectId,
       `Events cannot be imported: ${stopped.message} See that the service account has the role Owner or Admin of the Mixpanel project, and that its plan is paid. Events wait meanwhile.`,
     );
-  } else {
-    const jitterMs = 1_000 + Math.random() * (MAX_JITTER_MS - 1_000);
-    delayMs = Math.max(
-      Math.min(LONGEST_DELAY_MS, stopped.retryAfterMs ?? 0),
-      Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** failures) + jitterMs,
-    );
   }
-  logger.warn({ projectId, failures: failures + 1, delayMs }, `events wait for Mixpanel: ${stopped.message}`);
-  const retryAt = new Date(clock.now().getTime() + delayMs);
-  await putImportOff(db, projectId, { failures: failures + 1, retryAt });
+  deps.logger.warn({ projectId }, `events wait for Mixpanel: ${stopped.message}`);
+  await putOff(deps, projectId, stopped);
   return false;
 }
 
-function changeOf(what: 'IMPORTED' | 'REFUSED', event: PendingEvent): UsageChange {
+/** Undefined: for a reason of our own. */
+async function putOff(
+  { db, clock }: Pick<SyncDeps, 'db' | 'clock'>,
+  projectId: string,
+  stopped: ImportOutcome['stopped'],
+): Promise<void> {
+  const failures = await countImportFailures(db, projectId);
+  const jitterMs = 1_000 + Math.random() * (MAX_JITTER_MS - 1_000);
+  const backOffMs = Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** failures) + jitterMs;
+  const askedMs = stopped?.kind === 'BUSY' ? (stopped.retryAfterMs ?? 0) : 0;
+  const delayMs =
+    stopped?.kind === 'REFUSED' ? REFUSED_DELAY_MS : Math.max(backOffMs, Math.min(LONGEST_DELAY_MS, askedMs));
+  const retryAt = new Date(clock.now().getTime() + delayMs);
+  await putImportOff(db, projectId, { failures: failures + 1, retryAt });
+}
+
+function changeOf(what: 'IMPORTED' | 'REFUSED', event: ImportedEvent): UsageChange {
   const { at, distinct_id: distinctId, campaign_id: campaignId, campaign_name: campaignName } = event;
   return { what, event: event.event, at, distinctId, campaignId, campaignName };
 }

@@ -31,6 +31,8 @@ const RESERVED: ReadonlySet<string> = new Set([
   '$token',
 ]);
 
+const DEVICE_PREFIX = '$device:';
+
 /** One element of the body of /import, as JSON. Says the same however often it is made. Pure. */
 export function toImportRecord(
   event: Omit<PendingEvent, 'id'>,
@@ -50,13 +52,20 @@ export function toImportRecord(
       ...properties,
       time: event.at.getTime(),
       distinct_id: distinctId,
-      ...(idMerge === 'SIMPLIFIED' ? { $user_id: distinctId } : {}),
+      ...(idMerge === 'SIMPLIFIED' ? nameSimply(distinctId!) : {}),
       $insert_id: event.insert_id,
       $source: source,
       // Or Mixpanel would take this service for where the person is.
       ip: 0,
     },
   });
+}
+
+/** On simplified ID merge: an anonymous device, or a user. */
+function nameSimply(distinctId: string): Record<string, string> {
+  return distinctId.startsWith(DEVICE_PREFIX)
+    ? { $device_id: distinctId.slice(DEVICE_PREFIX.length) }
+    : { $user_id: distinctId };
 }
 
 function toName(name: string): string {

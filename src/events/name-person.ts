@@ -23,6 +23,9 @@ const BANNED: ReadonlySet<string> = new Set([
   '{}',
 ]);
 
+/** Mixpanel cuts longer text, and an index of PostgreSQL takes no more than 2,700 bytes. */
+const MAX_LENGTH = 255;
+
 /**
  * The distinct_id of the person of an event: what syncs have learned of them, else their userId, else their e-mail. Null when
  * it names nobody whom Mixpanel would take. Pure.
@@ -36,5 +39,9 @@ export function namePerson(
   const byEmail = email === null ? undefined : learned.byEmail.get(email);
   // In projects that key their users by e-mail several may share a userId.
   const known = projectType === 'EMAIL' ? [byEmail, byUserId] : [byUserId, byEmail];
-  return [...known, userId, email].find((id) => id != null && !BANNED.has(id.toLowerCase())) ?? null;
+  return [...known, userId, email].find((id) => id != null && isUsable(id)) ?? null;
+}
+
+function isUsable(id: string): boolean {
+  return id.length <= MAX_LENGTH && !BANNED.has(id.toLowerCase());
 }

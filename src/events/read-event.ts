@@ -66,16 +66,17 @@ export function readEvent(body: string, receivedAt: Date): MessagingEvent {
   const userId = readText(json.userId) ?? readText(dataFields.userId) ?? null;
   const createdAt = dataFields.createdAt ?? json.createdAt;
   const messageId = readText(dataFields.messageId);
-  // Without a messageId nothing less than all of it tells two events of a second apart.
+  // Without both nothing less than all of it tells two events apart.
   const identity =
-    messageId === undefined
+    messageId === undefined || createdAt == null
       ? canonical(json)
       : canonical([
           name,
           messageId,
           userId ?? email,
-          createdAt ?? null,
-          dataFields.linkUrl ?? dataFields.url ?? null,
+          createdAt,
+          dataFields.linkUrl ?? dataFields.url ?? dataFields.clickedUrl ?? null,
+          [dataFields.emailListIds, dataFields.channelIds, dataFields.messageTypeIds],
         ]);
   return {
     insertId: toUuid(identity),

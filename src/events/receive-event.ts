@@ -5,9 +5,12 @@ import type { SyncDeps } from '../sync/deps.ts';
 const MAX_EVENTS = 500;
 const MAX_BYTES = 4_000_000;
 
+/** While the database is slow, this much may wait in memory. */
+const MAX_WAITING_BYTES = 32_000_000;
+
 /** Keeps events. */
 export interface Inbox {
-  /** Resolves when the event is stored for good. Rejects when it is not. */
+  /** Resolves when the event is stored for good. Rejects when it is not, or when too much waits to be. */
   put(event: ReceivedEvent): Promise<void>;
 }
 
@@ -20,6 +23,7 @@ interface Waiting {
 /** Events that come while a statement is under way share the next one: many a second cost little more than few. */
 export function createInbox({ db }: Pick<SyncDeps, 'db'>): Inbox {
   let waiting: Waiting[] = [];
+  let waitingBytes = 0;
   let isWriting = false;
 
   async function write() {
@@ -35,6 +39,7 @@ export function createInbox({ db }: Pick<SyncDeps, 'db'>): Inbox {
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
+      for (const { event } of batch) waitingBytes -= event.body.length;
     }
     isWriting = false;
   }
@@ -53,6 +58,8 @@ export function createInbox({ db }: Pick<SyncDeps, 'db'>): Inbox {
   return {
     put: (event) =>
       new Promise((resolve, reject) => {
+        if (waitingBytes > MAX_WAITING_BYTES) throw new Error('Too many events wait to be stored.');
+        waitingBytes += event.body.length;
         waiting.push({ event, resolve, reject });
         if (!isWriting) void write();
       }),

@@ -68,13 +68,9 @@ export interface WhatIf {
 }
 
 /** An event that counts is left out; one that is exempt, or has not come at all, counts. */
-export async function askWhatIf(
-  scope: ProjectScope,
-  { month, countedUsers }: Pick<Usage, 'month' | 'countedUsers'>,
-  event: string,
-): Promise<WhatIf> {
+export async function askWhatIf(scope: ProjectScope, month: string, event: string): Promise<WhatIf> {
   const exempt = isExempt(event);
-  const { users, onlyByIt, uncounted } = await countUsersOfEvent(scope, month, event);
+  const { users, onlyByIt, uncounted, countedUsers } = await countUsersOfEvent(scope, month, event);
   // Nobody's months change by the absence of what nobody has.
   const difference = exempt ? uncounted : onlyByIt === 0 ? 0 : -onlyByIt;
   return { event, exempt, users, countedUsers: countedUsers + difference, difference };

@@ -1,7 +1,6 @@
 import type { ExportRow, SyncRunRow } from '../../db/tables.ts';
 import type { Context } from '../context.ts';
 import { BadUserInputError } from '../errors.ts';
-import { fileEventsOf } from '../events/file-events.ts';
 import {
   compareEventKeys,
   type MemberEvent,
@@ -15,7 +14,7 @@ const EVENT_KEY_PARTS = 5;
 
 /** One person of the caller's project, or null. Throws BadUserInputError unless exactly one of the three is given. */
 export async function readMember(
-  { viewer, sync }: Context,
+  { viewer, sync, events }: Context,
   args: Partial<Record<PersonField, string | null | undefined>>,
 ): Promise<MemberStory | null> {
   const fields = ['email', 'userId', 'distinctId'] as const;
@@ -28,7 +27,7 @@ export async function readMember(
   const trimmed = args[field]!.trim();
   const value = field === 'email' ? trimmed.toLowerCase() : trimmed;
   if (value === '') throw new BadUserInputError([{ path: [field], message: 'must not be empty.' }]);
-  await fileEventsOf(sync, viewer.project.id);
+  await events.catchUp(viewer.project.id);
   const story = await readMemberStory({ db: sync.db, projectId: viewer.project.id }, field, value);
   return story ?? null;
 }

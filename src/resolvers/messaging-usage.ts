@@ -6,13 +6,12 @@ import {
 } from '../../db/queries/messaging-usage.ts';
 import type { Context } from '../context.ts';
 import { monthOf } from '../events/event-time.ts';
-import { fileEventsOf } from '../events/file-events.ts';
 import { askWhatIf, toUsage, type Usage, type WhatIf } from '../events/usage.ts';
 
 /** Of everything that had come in by now. */
-export async function readMessagingUsage({ viewer, sync }: Context, month: string): Promise<Usage> {
+export async function readMessagingUsage({ viewer, sync, events }: Context, month: string): Promise<Usage> {
   const projectId = viewer.project.id;
-  await fileEventsOf(sync, projectId);
+  await events.catchUp(projectId);
   return toUsage(month, await loadUsage({ db: sync.db, projectId }, month));
 }
 
@@ -39,6 +38,6 @@ export function readCampaignUsers({ viewer, sync }: Context, { month }: Usage): 
   return loadCampaignUsers({ db: sync.db, projectId: viewer.project.id }, month);
 }
 
-export function readWhatIf({ viewer, sync }: Context, usage: Usage, event: string): Promise<WhatIf> {
-  return askWhatIf({ db: sync.db, projectId: viewer.project.id }, usage, event);
+export function readWhatIf({ viewer, sync }: Context, { month }: Usage, event: string): Promise<WhatIf> {
+  return askWhatIf({ db: sync.db, projectId: viewer.project.id }, month, event);
 }

@@ -75,7 +75,8 @@ const MessagingUsage = builder.objectRef<Usage>('MessagingUsage').implement({
     exemptEvents: t.exposeInt('exemptEvents', { description: 'Of those not rejected: exempt ones.' }),
     countedEvents: t.exposeInt('countedEvents', { description: 'Of those not rejected: all others.' }),
     countedUsers: t.exposeInt('countedUsers', {
-      description: 'People with at least one event that counts. A person is a distinct_id.',
+      description:
+        'People with at least one event that counts. A person is a distinct_id. Of months that were more than a year ago when their events came, people are not counted.',
     }),
     exemptOnlyUsers: t.exposeInt('exemptOnlyUsers', {
       description: 'People with exempt events only: they cost nothing.',
@@ -84,7 +85,7 @@ const MessagingUsage = builder.objectRef<Usage>('MessagingUsage').implement({
     byCampaign: t.field({
       type: [MessagingCampaignUsage],
       description:
-        "Who became a monthly tracked user by Iterable's events, by the campaign of their first event of the month that counts; adds up to countedUsers. Empty for months more than a year ago.",
+        "Who became a monthly tracked user by Iterable's events, by the campaign of their first event of the month that counts; adds up to countedUsers, but is read a moment later. Empty for months more than a year ago.",
       resolve: (usage, _args, ctx) => readCampaignUsers(ctx, usage),
     }),
     whatIf: t.field({
@@ -108,7 +109,7 @@ builder.queryField('messagingUsage', (t) =>
     type: MessagingUsage,
     authScopes: READ,
     description:
-      'Iterable events written back to Mixpanel, and what they do to the MTU bill; of everything that has come in by now. BAD_USER_INPUT when month is not YYYY-MM.',
+      'Iterable events written back to Mixpanel, and what they do to the MTU bill; of everything that has come in by now, unless that takes more than five seconds to file. BAD_USER_INPUT when month is not YYYY-MM.',
     args: {
       month: t.arg.string({
         required: true,

@@ -3,6 +3,7 @@ import { GraphQLError, type GraphQLSchema } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Context, Viewer } from '../context.ts';
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
+import { createEventFiling } from '../events/file-events.ts';
 import { createLoaders } from '../resolvers/loaders.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import type { Live } from '../sync/live.ts';
@@ -25,6 +26,7 @@ export type Yoga = ReturnType<typeof createGraphql>;
 /** The GraphQL engine behind HTTP, server-sent events and WebSocket alike. Callers are known before it is asked. */
 export function createGraphql(options: { schema: GraphQLSchema; sync: SyncDeps; live: Live }) {
   const { schema, sync, live } = options;
+  const events = createEventFiling(sync);
   return createYoga<RequestContext, Context>({
     schema,
     graphqlEndpoint: '/graphql',
@@ -56,6 +58,7 @@ export function createGraphql(options: { schema: GraphQLSchema; sync: SyncDeps; 
       sync,
       live,
       load: createLoaders(sync, viewer.project.id),
+      events,
     }),
     plugins: [boundsPlugin(), badParametersPlugin(), multipartPlugin(), presentingPlugin(sync)],
   });

@@ -3,10 +3,10 @@ import { findEndpointByKey, noteReceived } from '../../db/queries/webhook-endpoi
 import type { WebhookEndpointRow } from '../../db/tables.ts';
 import { checkEvent, EventUnusableError } from '../events/read-event.ts';
 import { createInbox, type Inbox } from '../events/receive-event.ts';
+import { createSharedLookup } from '../shared-lookup.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { hasToken } from '../sync/webhook-endpoint.ts';
 import { discardBody, readBody } from './body.ts';
-import { createSharedLookup } from './shared-lookup.ts';
 
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
@@ -37,7 +37,7 @@ export function createEventReceiver(sync: SyncDeps): EventReceiver {
 
 /**
  * Iterable's system webhook, one event a call. What was answered with 200 is stored; everything else that happens to it comes
- * later. Iterable comes again after anything but a 2xx.
+ * later. Iterable tries again after anything but a 2xx.
  */
 export async function handleIterableWebhook(
   { sync, inbox, findEndpoint }: EventReceiver,

@@ -40,7 +40,6 @@ export async function connectMixpanel(
     MUTATION_BUDGET_MS,
   );
   return await deps.db.transaction().execute(async (trx) => {
-    await clearImportFailures(trx, projectId);
     const connection = await upsertMixpanelConnection(trx, {
       projectId,
       region: input.region,
@@ -50,6 +49,7 @@ export async function connectMixpanel(
       secret: deps.secrets.encrypt(input.serviceAccountSecret),
       now: deps.clock.now(),
     });
+    await clearImportFailures(trx, projectId);
     await giveEndpoint({ ...deps, db: trx }, projectId, 'MIXPANEL');
     await storeCohortList({ ...deps, db: trx }, connection, listed);
     for (const exportId of await stopExportsOfOtherProjects(trx, projectId, input.projectId)) {
