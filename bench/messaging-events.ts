@@ -101,13 +101,13 @@ const FIELDS = `eventsReceived eventsImported eventsRejected repeatsDropped exem
 const readUsage = async (month: string) =>
   (await service.api.query(`{ messagingUsage(month: "${month}") { ${FIELDS} eventsPending } }`))
     .messagingUsage;
-const countWaiting = async () => {
+const isWaiting = async () => {
   const { rows } = await database.client.query(`select
-    (select count(*) from messaging_inbox)::int + (select count(*) from messaging_events where state = 'PENDING')::int as n`);
-  return rows[0].n as number;
+    exists (select from messaging_inbox) or exists (select from messaging_events where state = 'PENDING') as waiting`);
+  return rows[0].waiting as boolean;
 };
 const untilCarried = async () => {
-  while ((await countWaiting()) > 0) await new Promise((resolve) => setTimeout(resolve, 100));
+  while (await isWaiting()) await new Promise((resolve) => setTimeout(resolve, 100));
 };
 
 tell(`${RATE} events a second for ${RATE_SECONDS} s`);
