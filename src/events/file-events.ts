@@ -30,6 +30,8 @@ const PAUSE_MS = 40;
 /** Who is this far behind hurries. */
 const PASSES_BEFORE_HURRY = 20;
 const HURRIED_PAUSE_MS = 5;
+/** In a row. An import that is written down takes a moment; who takes longer is another process that files. */
+const MOST_REFUSALS = 5;
 /** What somebody who asks is made to wait for at most. */
 const PATIENCE_MS = 5_000;
 
@@ -80,18 +82,24 @@ async function catchUp(deps: SyncDeps, projectId: string): Promise<void> {
  * Files what came in of all projects, in turns, so that a project of which much comes holds up nobody else. Any number of
  * processes may call it at once; one of them works for a project.
  */
-export async function fileEvents(deps: SyncDeps): Promise<void> {
-  // Of others, or not to be filed now.
-  const passedOver = new Set<string>();
-  for (let pass = 1; ; pass++) {
-    const projectIds = (await listInboxProjects(deps.db)).filter((id) => !passedOver.has(id));
+export async function fileEvents(deps: SyncDeps, signal: AbortSignal): Promise<void> {
+  const refusals = new Map<string, number>();
+  for (let pass = 1; !signal.aborted; pass++) {
+    const projectIds = (await listInboxProjects(deps.db)).filter(
+      (id) => (refusals.get(id) ?? 0) < MOST_REFUSALS,
+    );
     if (projectIds.length === 0) return;
-    if (pass > 1) await wait(pass < PASSES_BEFORE_HURRY ? PAUSE_MS : HURRIED_PAUSE_MS);
+    if (pass > 1) {
+      const isHurried = pass >= PASSES_BEFORE_HURRY && projectIds.every((id) => !refusals.has(id));
+      await wait(isHurried ? HURRIED_PAUSE_MS : PAUSE_MS);
+    }
     for (const projectId of projectIds) {
       try {
-        if ((await fileSome(deps, projectId)) === 'BUSY') passedOver.add(projectId);
+        const isBusy = (await fileSome(deps, projectId)) === 'BUSY';
+        if (isBusy) refusals.set(projectId, (refusals.get(projectId) ?? 0) + 1);
+        else refusals.delete(projectId);
       } catch (error) {
-        passedOver.add(projectId);
+        refusals.set(projectId, MOST_REFUSALS);
         deps.logger.warn({ err: error, projectId }, 'filing events failed; the next beat tries again');
       }
     }

@@ -30,7 +30,7 @@ export function startCarrier(deps: SyncDeps): Carrier {
   const options = cronOptions(deps.logger);
   const everySecond = '* * * * * *';
   const tasks = [
-    schedule(everySecond, () => beat('filing events', () => fileEvents(deps)), options),
+    schedule(everySecond, () => beat('filing events', () => fileEvents(deps, stopping.signal)), options),
     schedule(
       everySecond,
       () =>
