@@ -414,3 +414,12 @@ test('people of months that are long over are not counted, and their events are'
   await app.sendAll([event('ann', 'emailClick', old)]);
   expect(await untilCarried(app, '2019-08')).toMatchObject({ countedEvents: 2, countedUsers: 0 });
 });
+
+test('an answer that says null where nothing is to be said is taken as it is meant', async () => {
+  await using app = await startConnected();
+  const body = { code: 200, num_records_imported: null, failed_records: null, error: null, status: 'OK' };
+  app.sandbox.faults.add({ operation: IMPORT, times: 1, reply: { status: 200, body } });
+  await app.sendAll([event('ann', 'emailOpen')]);
+  expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 1, eventsRejected: 0 });
+  expect(calls(app)).toHaveLength(1);
+});
