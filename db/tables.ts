@@ -1,5 +1,6 @@
 import type { ColumnType, Generated, Selectable } from 'kysely';
 import type { GeneratedInt8, Int8 } from './column-types.ts';
+import type { LimitTables } from './limit-tables.ts';
 import type { MessagingTables } from './messaging-tables.ts';
 import type {
   BatchKind,
@@ -12,11 +13,7 @@ import type {
   IntegrationStatus,
   IterableProjectType,
   MixpanelRegion,
-  Partner,
   Provider,
-  PushAction,
-  PushState,
-  QueryKind,
   QueryTurn,
   RejectionReason,
   RemovalDecision,
@@ -29,14 +26,12 @@ import type {
   SyncType,
   UserIdFallback,
 } from './values.ts';
+import type { WebhookTables } from './webhook-tables.ts';
 
-export interface Tables extends MessagingTables {
+export interface Tables extends LimitTables, WebhookTables, MessagingTables {
   projects: ProjectTable;
   api_tokens: ApiTokenTable;
   mixpanel_connections: MixpanelConnectionTable;
-  mixpanel_queries: MixpanelQueryTable;
-  mixpanel_budgets: MixpanelBudgetTable;
-  mixpanel_readers: MixpanelReaderTable;
   integrations: IntegrationTable;
   cohorts: CohortTable;
   cohort_imports: CohortImportTable;
@@ -46,12 +41,6 @@ export interface Tables extends MessagingTables {
   sync_batches: SyncBatchTable;
   people_segments: PeopleSegmentTable;
   rejections: RejectionTable;
-  pacers: PacerTable;
-  pacer_lines: PacerLineTable;
-  webhook_endpoints: WebhookEndpointTable;
-  pushed_sessions: PushedSessionTable;
-  pushed_pages: PushedPageTable;
-  pushed_members: PushedMemberTable;
 }
 
 interface ProjectTable {
@@ -89,31 +78,6 @@ interface MixpanelConnectionTable {
   next_refresh_at: Date;
   /** Why events cannot be imported, though cohorts may be read. */
   import_attention: string | null;
-}
-
-interface MixpanelQueryTable {
-  id: GeneratedInt8;
-  region: MixpanelRegion;
-  mixpanel_project_id: string;
-  kind: Generated<QueryKind>;
-  /** When it was reserved; once it is answered, when that was: Mixpanel has counted it in between. */
-  at: Date;
-}
-
-interface MixpanelBudgetTable {
-  region: MixpanelRegion;
-  mixpanel_project_id: string;
-  held_until: Date | null;
-  slots_held_until: Date | null;
-  next_scheduled_at: Date | null;
-}
-
-interface MixpanelReaderTable {
-  region: MixpanelRegion;
-  mixpanel_project_id: string;
-  reader_id: string;
-  slots: number;
-  expires_at: Date;
 }
 
 interface IntegrationTable {
@@ -297,58 +261,6 @@ interface RejectionTable {
 }
 
 /** More of both only in the function take_turn. */
-interface PacerTable {
-  key: string;
-  held_until: Date;
-  caution: number;
-}
-
-interface PacerLineTable {
-  id: string;
-  under_way: number;
-  asks_again_at: Date | null;
-  seen_at: Date;
-}
-
-interface WebhookEndpointTable {
-  id: GeneratedInt8;
-  project_id: Int8;
-  partner: Partner;
-  key: string;
-  username: string;
-  /** Encrypted; see src/secrets.ts. */
-  password: string;
-  last_received_at: Date | null;
-}
-
-interface PushedSessionTable {
-  id: GeneratedInt8;
-  cohort_id: Int8;
-  action: PushAction;
-  session_id: string;
-  total_pages: number;
-  /** So many from the first are known to be there without a gap; of an EXPIRED one, how many came. */
-  pages: Generated<number>;
-  state: Generated<PushState>;
-  begun_at: Date;
-}
-
-interface PushedPageTable {
-  session_id: Int8;
-  number: number;
-  /** Written as text. */
-  members: ColumnType<unknown, string, string>;
-}
-
-interface PushedMemberTable {
-  cohort_id: Int8;
-  distinct_id: string;
-  email: string | null;
-  user_id: string | null;
-  is_member: boolean;
-  session_id: Int8;
-}
-
 export type ProjectRow = Selectable<ProjectTable>;
 export type ApiTokenRow = Selectable<ApiTokenTable>;
 export type MixpanelConnectionRow = Selectable<MixpanelConnectionTable>;
@@ -359,5 +271,3 @@ export type SyncRunRow = Selectable<SyncRunTable>;
 export type SyncBatchRow = Selectable<SyncBatchTable>;
 export type PeopleSegmentRow = Selectable<PeopleSegmentTable>;
 export type RejectionRow = Selectable<RejectionTable>;
-export type WebhookEndpointRow = Selectable<WebhookEndpointTable>;
-export type PushedSessionRow = Selectable<PushedSessionTable>;

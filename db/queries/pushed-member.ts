@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { PushedSessionRow } from '../tables.ts';
+import type { PushedSessionRow } from '../webhook-tables.ts';
 
 export interface PushedMember {
   distinct_id: string;

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { PushedSessionRow } from '../tables.ts';
+import type { PushedSessionRow } from '../webhook-tables.ts';
 
 /**
  * An OPEN session has pages 1 to `pages`, and perhaps more. The one that follows tells whether counting on is of use, and costs

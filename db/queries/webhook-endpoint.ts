@@ -1,6 +1,6 @@
 import type { Db } from '../connect.ts';
-import type { WebhookEndpointRow } from '../tables.ts';
 import type { Partner } from '../values.ts';
+import type { WebhookEndpointRow } from '../webhook-tables.ts';
 
 export interface NewEndpoint {
   projectId: string;

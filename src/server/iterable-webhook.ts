@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { findEndpointByKey, noteReceived } from '../../db/queries/webhook-endpoint.ts';
-import type { WebhookEndpointRow } from '../../db/tables.ts';
+import type { WebhookEndpointRow } from '../../db/webhook-tables.ts';
 import { checkEvent, EventUnusableError } from '../events/read-event.ts';
 import { createInbox, type Inbox } from '../events/receive-event.ts';
 import { createSharedLookup } from '../shared-lookup.ts';

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { ensureEndpoint, findEndpoint, replaceEndpoint } from '../../db/queries/webhook-endpoint.ts';
-import type { WebhookEndpointRow } from '../../db/tables.ts';
 import type { Partner } from '../../db/values.ts';
+import type { WebhookEndpointRow } from '../../db/webhook-tables.ts';
 import type { SyncDeps } from './deps.ts';
 
 /** Where a partner is to call us, and with which credentials. */
