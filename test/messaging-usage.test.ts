@@ -85,6 +85,31 @@ test('who counts is told by the campaign that made them count, also when that ev
   ]);
 });
 
+test('a campaign whose event was refused is not the one that made somebody count later', async () => {
+  await using app = await startTestApp(NOW);
+  await app.connect({ idMerge: 'SIMPLIFIED' });
+  app.mixpanel.settings.refusedEvents = [{ event: 'emailClick', message: 'not this one' }];
+  const { send } = await createEventSender(app);
+  const event = (eventName: string, campaignId: number) =>
+    send({
+      userId: 'ann',
+      eventName,
+      dataFields: {
+        createdAt: `2030-12-0${campaignId} 10:00:00 +00:00`,
+        messageId: eventName,
+        campaignId,
+        campaignName: `Campaign ${campaignId}`,
+      },
+    });
+  await event('emailSend', 1);
+  await event('emailClick', 2);
+  expect(await untilCarried(app, '2030-12')).toMatchObject({ eventsRejected: 1, byCampaign: [] });
+  await event('emailOpen', 3);
+  expect((await untilCarried(app, '2030-12')).byCampaign).toEqual([
+    { campaignId: '3', campaignName: 'Campaign 3', users: 1 },
+  ]);
+});
+
 test('what if an event counted, or were not sent', async () => {
   await using app = await startTestApp(NOW);
   await app.connectIterable();

@@ -49,6 +49,7 @@ export async function insertMessagingEvents(
   projectId: string,
   events: readonly NewMessagingEvent[],
 ): Promise<void> {
+  if (events.length === 0) return;
   const texts = (column: 'event' | 'email' | 'user_id' | 'distinct_id' | 'data' | 'detail') =>
     toTextArray(events.map((event) => event[column]));
   const times = (column: 'at' | 'received_at') =>
@@ -116,6 +117,7 @@ export async function loadPendingEvents(
 }
 
 export async function setImported(db: Db, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
   await db
     .updateTable('messaging_events')
     .set({ state: 'IMPORTED' })
@@ -125,6 +127,7 @@ export async function setImported(db: Db, ids: readonly string[]): Promise<void>
 
 /** Each with why. */
 export async function setRejected(db: Db, refused: readonly { id: string; detail: string }[]): Promise<void> {
+  if (refused.length === 0) return;
   await sql`
     update messaging_events set state = 'REJECTED', detail = refused.detail
     from unnest(

@@ -17,6 +17,7 @@ export interface SumChange {
 
 /** Within a transaction that has the project's lock, as all that writes here. */
 export async function addToSums(db: Db, projectId: string, changes: readonly SumChange[]): Promise<void> {
+  if (changes.length === 0) return;
   const numbers = (column: 'received' | 'imported' | 'rejected' | 'users') =>
     toPlainArray(changes.map((change) => change[column]));
   await sql`
@@ -76,6 +77,7 @@ export async function addToPersonEvents(
   projectId: string,
   changes: readonly PersonEventChange[],
 ): Promise<PersonEventChange[]> {
+  if (changes.length === 0) return [];
   const { rows } = await sql<PersonEventChange>`
     insert into messaging_person_events as known (project_id, month, event, person, events)
     select ${projectId}::bigint, * from unnest(
@@ -120,7 +122,10 @@ export async function addToPeople(
   projectId: string,
   changes: readonly PersonChange[],
 ): Promise<Pick<PersonChange, 'month' | 'person' | 'counted' | 'exempt'>[]> {
-  const isEarlier = sql`excluded.first_counted_at < coalesce(known.first_counted_at, 'infinity')`;
+  if (changes.length === 0) return [];
+  // Of whom nothing counts, what is told as the first was refused.
+  const first = sql`case when known.counted > 0 then known.first_counted_at end`;
+  const isEarlier = sql`excluded.first_counted_at < coalesce(${first}, 'infinity')`;
   const { rows } = await sql<Pick<PersonChange, 'month' | 'person' | 'counted' | 'exempt'>>`
     insert into messaging_people as known
       (project_id, month, person, counted, exempt, first_counted_at, first_campaign_id, first_campaign_name)
