@@ -25,6 +25,8 @@ export interface Live {
   watchExports(projectId: string, exportId?: number): AsyncIterableIterator<ExportRow>;
   watchIntegrations(projectId: string): AsyncIterableIterator<IntegrationRow>;
   watchUsage(projectId: string, month: string): AsyncIterableIterator<{ month: string; rows: UsageRows }>;
+  /** False while the connection that hears of changes is broken. */
+  isHearing(): boolean;
   /** Told of tokens that were revoked. */
   onTokenRevoked(tell: (tokenId: string) => void): void;
   /** Told each time that something may have gone unheard: at the first connect, and after each break. */
@@ -40,16 +42,20 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
   const readings = new Map<string, { timer: NodeJS.Timeout | undefined; isDue: boolean }>();
   const lastStatus = new Map<string, string>();
   let isStopped = false;
+  let isHearing = false;
 
   const listener = startListener({
     url: options.databaseUrl,
     onNotification: hear,
     onConnect: () => {
+      isHearing = true;
       refreshAll();
       for (const tell of gapListeners) tell();
     },
-    onError: (error) =>
-      logger.warn({ err: error }, 'the connection that hears of changes broke; connecting again'),
+    onError: (error) => {
+      isHearing = false;
+      logger.warn({ err: error }, 'the connection that hears of changes broke; connecting again');
+    },
   });
 
   function hear(payload: string) {
@@ -223,6 +229,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
         async () => [{ month, rows: await loadUsage({ db, projectId }, month) }],
         { minIntervalMs: USAGE_INTERVAL_MS },
       ),
+    isHearing: () => isHearing,
     onTokenRevoked: (tell) => void revocationListeners.push(tell),
     onGap: (tell) => void gapListeners.push(tell),
     async stop() {
