@@ -24,7 +24,7 @@ import type { PersistedOperations } from './server/persisted-operations.ts';
 import { presentError } from './server/present-error.ts';
 import { createRateLimits } from './server/rate-limits.ts';
 import { createReadiness } from './server/readiness.ts';
-import { RefusalError } from './server/refusal.ts';
+import { badRequest, RefusalError } from './server/refusal.ts';
 import { sendErrors, sendJson, sendRefusal, setSecurityHeaders } from './server/respond.ts';
 import { createSessions } from './server/sessions.ts';
 import { createSockets } from './server/websocket.ts';
@@ -131,6 +131,7 @@ export function createServer(options: {
     if (!admission.isOpen(request.socket)) return;
     setSecurityHeaders(response);
     admission.enter(request, response);
+    if (!hasUsableHost(request)) throw badRequest('host', 'must be a host, and may have a port.');
     if (cors.handle(request, response)) return;
     const address = callerAddress(request, env.trustedProxies);
     await limits.countRequest(address);
@@ -163,6 +164,7 @@ export function createServer(options: {
 
   function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer) {
     if (isDraining) return void socket.destroy();
+    if (!hasUsableHost(request)) return refuseUpgrade(socket, '400 Bad Request');
     if (!cors.mayConnect(request)) return refuseUpgrade(socket, '403 Forbidden');
     const address = callerAddress(request, env.trustedProxies);
     limits.countRequest(address).then(
@@ -208,6 +210,11 @@ export function createServer(options: {
 
 function isWebSocketRequest(request: IncomingMessage): boolean {
   return request.headers.upgrade?.toLowerCase() === 'websocket' && pathOf(request) === '/graphql';
+}
+
+/** Libraries make an address of it, and some answer with a stack when they cannot. */
+function hasUsableHost({ headers: { host } }: IncomingMessage): boolean {
+  return host === undefined || URL.canParse(`http://${host}/`);
 }
 
 function refuseUpgrade(socket: Duplex, status: string): void {

@@ -6,8 +6,8 @@ const MEGABYTE = 1_000_000;
 export const MAX_BODY_BYTES = MEGABYTE;
 /** A document. Validation compares fields with each other; at this size the worst takes some 70 ms, at 10,000 tokens 450. */
 export const MAX_TOKENS = 4_000;
-/** Time that one token may make us spend on documents we have not seen before: a fifth of what the process has. */
-export const PREPARATION_BUDGET = { ms: 2_000, perSeconds: 10 };
+/** Time that one token may make us spend on documents we have not seen before: half of what the process has. */
+export const PREPARATION_BUDGET = { ms: 5_000, perSeconds: 10 };
 /** Parsed documents: a parsed one takes some thirty times the bytes of its text, so 64 MB for all of them. */
 export const MAX_CACHED_DOCUMENT_BYTES = 2 * MEGABYTE;
 /** A longer document is not kept: twenty of them would push everybody else's out. */
