@@ -87,7 +87,10 @@ export function createServer(options: {
     }),
   });
   const shared = { graphql, authenticator, admission, limits, sessions, logger };
-  const graphqlHttp = createGraphqlHttp({ ...shared, eventStreams: createEventStreams({ schema, graphql }) });
+  const graphqlHttp = createGraphqlHttp({
+    ...shared,
+    eventStreams: createEventStreams({ schema, graphql, logger }),
+  });
   const sockets = createSockets({ ...shared, maxSocketsPerToken: env.maxSocketsPerToken });
   const cors = createCors({ origins: env.corsOrigins, publicUrl: env.publicUrl });
   const isReady = createReadiness(options.isReady);

@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionResult, GraphQLSchema } from 'graphql';
 import { createYoga } from 'graphql-yoga';
+import type { Logger } from 'pino';
 import type { Viewer } from '../context.ts';
-import type { Answer } from './executor.ts';
+import type { Answer, Call } from './executor.ts';
 import type { Graphql, Prepared } from './graphql.ts';
+import { presentError } from './present-error.ts';
 
 /** What Yoga is given with a request. */
 interface StreamContext {
@@ -22,7 +24,21 @@ export interface EventStreams {
 }
 
 /** Yoga speaks the protocol; documents are prepared and executed by the same code as for every other transport. */
-export function createEventStreams(options: { schema: GraphQLSchema; graphql: Graphql }): EventStreams {
+export function createEventStreams(options: {
+  schema: GraphQLSchema;
+  graphql: Graphql;
+  logger: Logger;
+}): EventStreams {
+  const { graphql, logger } = options;
+
+  async function answer(call: Call, response: ServerResponse) {
+    if (call.operation.kind !== 'subscription') {
+      return (await graphql.run(call, { onLeft: (leave) => onClose(response, leave) })).result;
+    }
+    const answers = await graphql.subscribe(call);
+    return Symbol.asyncIterator in answers ? resultsOf(answers) : answers.result;
+  }
+
   const yoga = createYoga<StreamContext>({
     schema: options.schema,
     graphqlEndpoint: '*',
@@ -43,13 +59,11 @@ export function createEventStreams(options: { schema: GraphQLSchema; graphql: Gr
         onParams({ setParamsHandler, context }) {
           const { viewer, prepared, response } = context as unknown as StreamContext;
           setParamsHandler(async () => {
-            const call = { viewer, ...prepared };
-            const caller = { onLeft: (leave: () => void) => onClose(response, leave) };
-            if (prepared.operation.kind !== 'subscription') {
-              return (await options.graphql.run(call, caller)).result;
+            try {
+              return await answer({ viewer, ...prepared }, response);
+            } catch (error) {
+              return { errors: [presentError(error, logger)] };
             }
-            const answers = await options.graphql.subscribe(call);
-            return Symbol.asyncIterator in answers ? resultsOf(answers) : answers.result;
           });
         },
       },

@@ -11,7 +11,7 @@ export interface Prepared {
 }
 
 export interface Graphql extends Executor {
-  /** Finds, parses and validates the document. Throws RefusalError, DocumentError and CohortSyncError. */
+  /** Finds, parses, validates and weighs the document. Throws RefusalError, DocumentError and CohortSyncError. */
   prepare(request: GraphqlRequest, viewer: Viewer): Promise<Prepared>;
 }
 
@@ -30,16 +30,21 @@ export function createGraphql(
       const text = persisted.textOf(request);
       const operationName = request.operationName ?? undefined;
       const variables = request.variables ?? {};
-      if (operations.isKnown(text, operationName)) {
-        return { operation: operations.prepare(text, operationName), variables };
-      }
-      await limits.requirePreparationTime(viewer.tokenId);
-      const begun = performance.now();
-      try {
-        return { operation: operations.prepare(text, operationName), variables };
-      } finally {
-        await limits.countPreparation(viewer.tokenId, performance.now() - begun);
-      }
+      const operation = operations.isKnown(text, operationName)
+        ? operations.prepare(text, operationName)
+        : await prepareNew(viewer.tokenId, text, operationName);
+      operation.costOf(variables);
+      return { operation, variables };
     },
   };
+
+  async function prepareNew(tokenId: string, text: string, operationName: string | undefined) {
+    await limits.requirePreparationTime(tokenId);
+    const begun = performance.now();
+    try {
+      return operations.prepare(text, operationName);
+    } finally {
+      await limits.countPreparation(tokenId, performance.now() - begun);
+    }
+  }
 }

@@ -4,6 +4,7 @@ import {
   execute,
   GraphQLError,
   type GraphQLSchema,
+  getVariableValues,
   Kind,
   NoSchemaIntrospectionCustomRule,
   type OperationDefinitionNode,
@@ -113,7 +114,13 @@ export function createOperations(options: {
       costOf: (variables) => cost.of(variables),
       execute(contextValue, variables, { rootValue, signal }) {
         const ready = findCompiled();
-        if (ready) return ready.query(rootValue, contextValue, variables);
+        if (ready) {
+          // Compiled code has words of its own for variables that do not fit.
+          const { errors } = getVariableValues(schema, definition.variableDefinitions ?? [], variables, {
+            hideSuggestions: !allowIntrospection,
+          });
+          return errors ? { errors } : ready.query(rootValue, contextValue, variables);
+        }
         return execute({
           schema,
           document,

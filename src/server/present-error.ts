@@ -56,7 +56,8 @@ function findOriginal(error: unknown): unknown {
 }
 
 function isOurs(error: GraphQLError): boolean {
-  const { code, errorId } = error.extensions;
+  // Compiled operations make errors without any.
+  const { code, errorId } = error.extensions ?? {};
   return errorId !== undefined || (ERROR_CODES as readonly unknown[]).includes(code);
 }
 
