@@ -6,13 +6,15 @@ import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
 import { closeRevoked, findViewer } from './resolvers/api-token.ts';
 import { discardBody, readBody } from './server/body.ts';
+import { createGraphiql } from './server/graphiql.ts';
 import { createGraphql } from './server/graphql.ts';
 import { createEventReceiver, handleIterableWebhook } from './server/iterable-webhook.ts';
 import { handleMixpanelWebhook } from './server/mixpanel-webhook.ts';
 import { presentError } from './server/present-error.ts';
+import { setApiHeaders } from './server/security-headers.ts';
 import { createSessions } from './server/sessions.ts';
 import { serveWebSocket } from './server/websocket.ts';
-import { welcomePage } from './server/welcome-page.ts';
+import { createWelcomePage } from './server/welcome-page.ts';
 import type { SyncDeps } from './sync/deps.ts';
 import type { Live } from './sync/live.ts';
 
@@ -34,7 +36,7 @@ export interface Server {
 
 /** The HTTP surface of the service. */
 export function createServer(options: {
-  env: Pick<Env, 'host' | 'port'>;
+  env: Pick<Env, 'host' | 'port' | 'graphiql'>;
   schema: GraphQLSchema;
   sync: SyncDeps;
   live: Live;
@@ -42,6 +44,8 @@ export function createServer(options: {
 }): Server {
   const { env, sync, live } = options;
   const yoga = createGraphql(options);
+  const graphiql = env.graphiql ? createGraphiql() : undefined;
+  const welcomePage = createWelcomePage(env);
   const receiver = createEventReceiver(sync);
   const sessions = createSessions(() => sync.clock.now());
   live.onTokenRevoked((tokenId) => sessions.closeToken(tokenId));
@@ -78,9 +82,12 @@ export function createServer(options: {
   });
 
   async function handle(request: IncomingMessage, response: ServerResponse) {
-    const path = (request.url ?? '/').split('?')[0];
+    setApiHeaders(response);
+    const path = (request.url ?? '/').split('?')[0]!;
+    const page = graphiql?.handle(request, response, path);
+    if (page) return await page;
     if (path === '/graphql') return await handleGraphql(request, response);
-    const [, partner, key] = /^\/webhooks\/(mixpanel|iterable)\/([\w-]+)$/.exec(path ?? '') ?? [];
+    const [, partner, key] = /^\/webhooks\/(mixpanel|iterable)\/([\w-]+)$/.exec(path) ?? [];
     if (key !== undefined) {
       return partner === 'mixpanel'
         ? await handleMixpanelWebhook(sync, key, request, response)
@@ -91,15 +98,11 @@ export function createServer(options: {
       const ready = !isDraining && (await options.isReady().catch(() => false));
       return sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready' });
     }
-    if (path === '/') {
-      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
-      return void response.end(welcomePage);
-    }
+    if (path === '/') return welcomePage.send(response);
     sendJson(response, 404, { error: 'There is nothing here. See / for what is.' });
   }
 
   async function handleGraphql(request: IncomingMessage, response: ServerResponse) {
-    if (isPageRequest(request)) return void (await yoga.handle(request, response, { req: request } as never));
     const found = await findViewer(sync, request.headers.authorization);
     if (!found) {
       discardBody(request);
@@ -186,11 +189,6 @@ function explainListenError(cause: NodeJS.ErrnoException, { host, port }: Pick<E
   };
   const reason = reasons[cause.code ?? ''];
   return reason === undefined ? cause : new StartError(reason, { cause });
-}
-
-/** A browser that opens /graphql, also by a link with a query in it, is shown GraphiQL, which asks for a token itself. */
-function isPageRequest(request: IncomingMessage): boolean {
-  return request.method === 'GET' && request.headers.accept?.includes('text/html') === true;
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {

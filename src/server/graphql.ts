@@ -31,19 +31,8 @@ export function createGraphql(options: { schema: GraphQLSchema; sync: SyncDeps; 
     schema,
     graphqlEndpoint: '/graphql',
     landingPage: false,
-    graphiql: {
-      title: 'Cohort Sync',
-      // By WebSocket it would not send the headers, and with them the token.
-      subscriptionsProtocol: 'SSE',
-      headers: '{ "authorization": "Bearer <token>" }',
-      defaultQuery:
-        '# Put your token into Headers below.\n{\n  viewer {\n    role\n    project {\n      name\n    }\n  }\n}\n',
-    },
-    // From our own files instead of a CDN; several megabytes, so not before somebody opens it.
-    renderGraphiQL: async (options) => {
-      const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
-      return renderGraphiQL(options);
-    },
+    // src/server/graphiql.ts serves it.
+    graphiql: false,
     healthCheckEndpoint: '/health/graphql',
     cors: false,
     batching: false,
