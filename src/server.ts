@@ -5,7 +5,7 @@ import type { GraphQLSchema } from 'graphql';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
 import { closeRevoked, findViewer } from './resolvers/api-token.ts';
-import { discardBody, readBody } from './server/body.ts';
+import { BodyError, readBody, sendEarly } from './server/body.ts';
 import { createGraphiql } from './server/graphiql.ts';
 import { createGraphql } from './server/graphql.ts';
 import { createEventReceiver, handleIterableWebhook } from './server/iterable-webhook.ts';
@@ -105,34 +105,24 @@ export function createServer(options: {
   async function handleGraphql(request: IncomingMessage, response: ServerResponse) {
     const found = await findViewer(sync, request.headers.authorization);
     if (!found) {
-      discardBody(request);
-      return sendJson(response, 401, {
-        errors: [
-          {
-            message: 'Send a valid token: Authorization: Bearer <token>.',
-            extensions: { code: 'UNAUTHENTICATED' },
-          },
-        ],
+      return refuse(request, response, 401, {
+        message: 'Send a valid token: Authorization: Bearer <token>.',
+        extensions: { code: 'UNAUTHENTICATED' },
       });
     }
     const isMultipart = request.headers['content-type']?.startsWith('multipart/form-data') === true;
-    const chunks = isMultipart ? [] : await readBody(request, MAX_BODY_BYTES);
-    if (!chunks) {
-      discardBody(request);
-      return sendJson(response, 413, {
-        errors: [
-          {
-            message: `The body is larger than ${MAX_BODY_BYTES} bytes.`,
-            extensions: {
-              code: 'BAD_USER_INPUT',
-              issues: [{ path: ['body'], message: `must have at most ${MAX_BODY_BYTES} bytes.` }],
-            },
-          },
-        ],
-      });
+    if (!isMultipart) {
+      try {
+        const body = await readBody(request, { maxBytes: MAX_BODY_BYTES });
+        // Yoga takes what has been read from here.
+        Object.assign(request, { body: Readable.from([body]) });
+      } catch (error) {
+        if (!(error instanceof BodyError)) throw error;
+        const { code, message, status, extensions } = error;
+        const { http: _, ...told } = extensions;
+        return refuse(request, response, status, { message, extensions: { code, ...told } });
+      }
     }
-    // Yoga takes what has been read from here.
-    if (!isMultipart) Object.assign(request, { body: Readable.from(chunks) });
     // Only what lasts: a short request gets its answer, also the one by which a token revokes itself.
     const closeWithToken = () => {
       const forget = sessions.open(found.viewer, found.expiresAt, () => response.destroy());
@@ -189,6 +179,14 @@ function explainListenError(cause: NodeJS.ErrnoException, { host, port }: Pick<E
   };
   const reason = reasons[cause.code ?? ''];
   return reason === undefined ? cause : new StartError(reason, { cause });
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, status: number, error: object): void {
+  sendEarly(request, response, {
+    status,
+    headers: { 'content-type': 'application/json; charset=utf-8' },
+    text: JSON.stringify({ errors: [error] }),
+  });
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { GraphQLError, type GraphQLSchema } from 'graphql';
+import { GraphQLError, type GraphQLSchema, parse, validate } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Context, Viewer } from '../context.ts';
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
@@ -7,8 +7,10 @@ import { createEventFiling } from '../events/file-events.ts';
 import { createLoaders } from '../resolvers/loaders.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import type { Live } from '../sync/live.ts';
+import { discardBody } from './body.ts';
+import { checkUploadOperation } from './check-upload.ts';
 import { presentError } from './present-error.ts';
-import { type MultipartOperation, readMultipart } from './upload.ts';
+import { createUploads, hasPreflightHeader, type MultipartOperation } from './upload.ts';
 
 /** The whole schema can be asked for in less than a tenth of this. */
 const MAX_TOKENS = 10_000;
@@ -49,7 +51,7 @@ export function createGraphql(options: { schema: GraphQLSchema; sync: SyncDeps; 
       load: createLoaders(sync, viewer.project.id),
       events,
     }),
-    plugins: [boundsPlugin(), badParametersPlugin(), multipartPlugin(), presentingPlugin(sync)],
+    plugins: [boundsPlugin(), badParametersPlugin(), multipartPlugin(schema), presentingPlugin(sync)],
   });
 }
 
@@ -95,7 +97,8 @@ function badParametersPlugin(): Plugin {
 }
 
 /** Multipart bodies are read as they come in, where Yoga would hold them in memory. */
-function multipartPlugin(): Plugin<object, RequestContext> {
+function multipartPlugin(schema: GraphQLSchema): Plugin<object, RequestContext> {
+  const uploads = createUploads();
   const operations = new WeakMap<Request, MultipartOperation>();
   return {
     onRequestParse({ request, setRequestParser, serverContext }) {
@@ -105,21 +108,27 @@ function multipartPlugin(): Plugin<object, RequestContext> {
       )
         return;
       setRequestParser(async () => {
-        // A header that no page of another site can send without being asked first.
-        if (
-          !request.headers.has('graphql-require-preflight') &&
-          !request.headers.has('x-graphql-yoga-csrf')
-        ) {
-          serverContext.req.resume();
+        const { req, viewer } = serverContext;
+        if (!hasPreflightHeader(req)) {
+          discardBody(req);
           throw new BadUserInputError([
-            {
-              path: ['headers'],
-              message:
-                'a multipart request needs the header graphql-require-preflight or x-graphql-yoga-csrf.',
-            },
+            { path: ['headers'], message: 'a multipart request needs the header graphql-require-preflight.' },
           ]);
         }
-        const operation = await readMultipart(serverContext.req);
+        const operation = await uploads.receive(req, {
+          projectId: viewer.project.id,
+          check({ query, operationName }, filePaths) {
+            if (typeof query !== 'string') {
+              throw new BadUserInputError([
+                { path: ['query'], message: 'must be the text of an operation.' },
+              ]);
+            }
+            const document = parse(query, { maxTokens: MAX_TOKENS });
+            const [error] = validate(schema, document);
+            if (error) throw error;
+            checkUploadOperation({ schema, document, operationName, filePath: filePaths[0]!, viewer });
+          },
+        });
         operations.set(request, operation);
         return operation.params;
       });
