@@ -7,6 +7,8 @@ export type ProcessRole = 'gateway' | 'worker' | 'scheduler';
 export interface Env {
   port: number;
   host: string;
+  /** Browsers are shown GraphiQL at /graphql. */
+  graphiql: boolean;
   /** Undefined: from host and port. */
   publicUrl: string | undefined;
   /** Undefined: PostgreSQL is embedded, under dataDir. */
@@ -153,6 +155,8 @@ const variables = z
   .object({
     PORT: number({ min: 0, max: 65_535, whole: true }).prefault('4000'),
     HOST: z.string().default('127.0.0.1'),
+    GRAPHIQL: onOff.optional(),
+    NODE_ENV: z.string().optional(),
     PUBLIC_URL: url(['http:', 'https:']).optional(),
     DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
     DATA_DIR: z.string().default('.data'),
@@ -225,6 +229,7 @@ export function readEnv(source: Record<string, string | undefined>, isTerminal: 
   return {
     port: env.PORT,
     host: env.HOST,
+    graphiql: env.GRAPHIQL ?? env.NODE_ENV !== 'production',
     publicUrl: env.PUBLIC_URL?.replace(/\/+$/, ''),
     databaseUrl: env.DATABASE_URL,
     dataDir: env.DATA_DIR,

@@ -15,6 +15,7 @@ import { MAX_CONNECTIONS } from './server/bounds.ts';
 import { callerAddress } from './server/caller-address.ts';
 import { createCors } from './server/cors.ts';
 import { createEventStreams } from './server/event-streams.ts';
+import { createGraphiql } from './server/graphiql.ts';
 import { createGraphql } from './server/graphql.ts';
 import { createGraphqlHttp } from './server/graphql-http.ts';
 import { pathOf } from './server/graphql-request.ts';
@@ -25,10 +26,12 @@ import { presentError } from './server/present-error.ts';
 import { createRateLimits } from './server/rate-limits.ts';
 import { createReadiness } from './server/readiness.ts';
 import { badRequest, RefusalError } from './server/refusal.ts';
-import { sendErrors, sendJson, sendRefusal, setSecurityHeaders } from './server/respond.ts';
+import { sendErrors, sendJson, sendRefusal } from './server/respond.ts';
+import { setApiHeaders } from './server/security-headers.ts';
 import { createSessions } from './server/sessions.ts';
+import { createUploads } from './server/upload.ts';
 import { createSockets } from './server/websocket.ts';
-import { welcomePage } from './server/welcome-page.ts';
+import { createWelcomePage } from './server/welcome-page.ts';
 import type { SyncDeps } from './sync/deps.ts';
 import type { Live } from './sync/live.ts';
 
@@ -89,10 +92,14 @@ export function createServer(options: {
   const shared = { graphql, authenticator, admission, limits, sessions, logger };
   const graphqlHttp = createGraphqlHttp({
     ...shared,
+    schema,
+    uploads: createUploads(),
     eventStreams: createEventStreams({ schema, graphql, logger }),
   });
   const sockets = createSockets({ ...shared, maxSocketsPerToken: env.maxSocketsPerToken });
   const cors = createCors({ origins: env.corsOrigins, publicUrl: env.publicUrl });
+  const graphiql = env.graphiql ? createGraphiql() : undefined;
+  const welcomePage = createWelcomePage(env);
   const isReady = createReadiness(options.isReady);
   let isOpen = false;
   let isDraining = false;
@@ -132,15 +139,17 @@ export function createServer(options: {
       if (isDraining) server.closeIdleConnections();
     });
     if (!admission.isOpen(request.socket)) return;
-    setSecurityHeaders(response);
+    setApiHeaders(response);
     admission.enter(request, response);
     if (!hasUsableHost(request)) throw badRequest('host', 'must be a host, and may have a port.');
     if (cors.handle(request, response)) return;
     const address = callerAddress(request, env.trustedProxies);
     await limits.countRequest(address);
-    const path = pathOf(request);
+    const path = pathOf(request) ?? '';
+    const page = graphiql?.handle(request, response, path);
+    if (page) return await page;
     if (path === '/graphql') return await graphqlHttp.handle(request, response, address);
-    const [, partner, key] = /^\/webhooks\/(mixpanel|iterable)\/([\w-]+)$/.exec(path ?? '') ?? [];
+    const [, partner, key] = /^\/webhooks\/(mixpanel|iterable)\/([\w-]+)$/.exec(path) ?? [];
     if (key !== undefined) {
       return partner === 'mixpanel'
         ? await handleMixpanelWebhook(sync, key, request, response)
@@ -151,10 +160,7 @@ export function createServer(options: {
       const ready = isOpen && !isDraining && (await isReady());
       return sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready' });
     }
-    if (path === '/') {
-      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
-      return void response.end(welcomePage);
-    }
+    if (path === '/') return welcomePage.send(response);
     sendJson(response, 404, { error: 'There is nothing here. See / for what is.' });
   }
 

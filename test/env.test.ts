@@ -20,6 +20,13 @@ test('an empty environment is a whole one, with the documented defaults', () => 
   expect(readEnv({}, false)).toEqual({
     port: 4000,
     host: '127.0.0.1',
+    graphiql: true,
+    corsOrigins: [],
+    allowIntrospection: true,
+    persistedOperations: { mode: 'off', file: 'persisted-operations.json' },
+    rateLimits: { perToken: 600_000, perAddress: 1_200_000, mutationsPerToken: 6_000 },
+    maxSocketsPerToken: 1_000,
+    trustedProxies: 0,
     publicUrl: undefined,
     databaseUrl: undefined,
     dataDir: '.data',
@@ -105,6 +112,14 @@ test('later pages count where the setting says so', () => {
   expect(faultsOf({ MIXPANEL_COUNT_EVERY_PAGE: 'yes' })).toContain(
     'MIXPANEL_COUNT_EVERY_PAGE must be true or false',
   );
+});
+
+test('GraphiQL is off in production and on elsewhere, unless GRAPHIQL says otherwise', () => {
+  expect(readEnv({ NODE_ENV: 'development' }, false).graphiql).toBe(true);
+  expect(readEnv({ NODE_ENV: 'production' }, false).graphiql).toBe(false);
+  expect(readEnv({ NODE_ENV: 'production', GRAPHIQL: 'on' }, false).graphiql).toBe(true);
+  expect(readEnv({ GRAPHIQL: 'off' }, false).graphiql).toBe(false);
+  expect(faultsOf({ GRAPHIQL: 'true' })).toContain('GRAPHIQL must be on or off');
 });
 
 test('roles are chosen by a list', () => {

@@ -90,7 +90,7 @@ test('somebody who opens the service in a browser is told the first steps', asyn
   await using app = await gateway();
   const { status, type, text } = await get(app, '/', asBrowser);
   expect([status, type]).toEqual([200, 'text/html; charset=utf-8']);
-  for (const word of ['connectIntegration', 'connectMixpanel', 'startSync', 'syncProgress', '/graphql'])
+  for (const word of ['connectIntegration', 'connectMixpanel', 'startSync', 'syncProgress', 'graphql'])
     expect(text).toContain(word);
 });
 

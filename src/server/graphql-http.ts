@@ -1,15 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import type { Viewer } from '../context.ts';
 import { CohortSyncError } from '../errors.ts';
 import type { Admission } from './admission.ts';
 import type { Authenticated, Authenticator } from './authenticator.ts';
-import { discardBody, readBody } from './body.ts';
+import { readBody } from './body.ts';
 import { ANSWER_PATIENCE_MS, MAX_BODY_BYTES, MIN_COUNTED_ANSWER_BYTES } from './bounds.ts';
+import { checkUploadOperation } from './check-upload.ts';
 import type { EventStreams } from './event-streams.ts';
 import type { Answer } from './executor.ts';
-import type { Graphql } from './graphql.ts';
-import { type GraphqlRequest, readJsonRequest, readQueryRequest } from './graphql-request.ts';
+import type { Graphql, Prepared } from './graphql.ts';
+import { checkRequest, type GraphqlRequest, readJsonRequest, readQueryRequest } from './graphql-request.ts';
 import {
   answerTypeOf,
   contentTypeOf,
@@ -24,7 +26,7 @@ import type { RateLimits } from './rate-limits.ts';
 import { badRequest, RefusalError } from './refusal.ts';
 import { sendErrors, sendRefusal, sendText } from './respond.ts';
 import type { Sessions } from './sessions.ts';
-import { type MultipartOperation, readMultipart } from './upload.ts';
+import type { Uploads } from './upload.ts';
 
 const MULTIPART_TYPE = 'multipart/form-data';
 
@@ -36,6 +38,8 @@ export interface GraphqlHttp {
 
 /** GraphQL over HTTP: GET and POST, JSON and multipart bodies, answers as JSON or as an event stream. */
 export function createGraphqlHttp(options: {
+  schema: GraphQLSchema;
+  uploads: Uploads;
   graphql: Graphql;
   eventStreams: EventStreams;
   authenticator: Authenticator;
@@ -44,7 +48,7 @@ export function createGraphqlHttp(options: {
   sessions: Sessions;
   logger: Logger;
 }): GraphqlHttp {
-  const { graphql, authenticator, admission, limits, sessions, logger } = options;
+  const { graphql, uploads, authenticator, admission, limits, sessions, logger } = options;
   const streams = new Set<ServerResponse>();
 
   async function handle(request: IncomingMessage, response: ServerResponse, address: string) {
@@ -62,7 +66,8 @@ export function createGraphqlHttp(options: {
       if (contentTypeOf(request)?.type === MULTIPART_TYPE) {
         return await handleUpload(request, response, caller);
       }
-      await answer(request, response, caller, await readRequest(request));
+      const asked = await readRequest(request);
+      await answer(request, response, caller, await graphql.prepare(asked, viewer));
     } catch (error) {
       if (request.errored === error) throw error;
       refuse(request, response, error);
@@ -73,14 +78,13 @@ export function createGraphqlHttp(options: {
     request: IncomingMessage,
     response: ServerResponse,
     caller: Authenticated,
-    asked: GraphqlRequest,
+    prepared: Prepared,
   ) {
     const { viewer } = caller;
     const type = answerTypeOf(request);
     if (type === undefined) {
       throw badRequest('accept', `must allow ${JSON_TYPE}, ${GRAPHQL_TYPE} or ${EVENT_STREAM_TYPE}.`, 406);
     }
-    const prepared = await graphql.prepare(asked, viewer);
     const { operation } = prepared;
     if (operation.kind === 'mutation') {
       if (request.method === 'GET') {
@@ -135,11 +139,20 @@ export function createGraphqlHttp(options: {
   async function handleUpload(request: IncomingMessage, response: ServerResponse, caller: Authenticated) {
     const forget = sessions.open(caller.viewer, caller.expiresAt, () => response.destroy());
     response.once('close', forget);
-    const operation: MultipartOperation = await readMultipart(request);
+    const { viewer } = caller;
+    let prepared: Prepared | undefined;
+    const upload = await uploads.receive(request, {
+      projectId: viewer.project.id,
+      async check(params, filePaths) {
+        prepared = await graphql.prepare(checkRequest(params), viewer);
+        const { document } = prepared.operation;
+        checkUploadOperation({ schema: options.schema, document, filePath: filePaths[0]!, viewer });
+      },
+    });
     try {
-      await answer(request, response, caller, operation.params);
+      await answer(request, response, caller, prepared!);
     } finally {
-      await operation.dispose();
+      await upload.dispose();
     }
   }
 
@@ -155,7 +168,6 @@ export function createGraphqlHttp(options: {
 
   function refuse(request: IncomingMessage, response: ServerResponse, error: unknown) {
     if (response.headersSent || response.destroyed) return void response.destroy();
-    if (!request.complete) discardBody(request);
     if (error instanceof RefusalError) return sendRefusal(request, response, error);
     // The document is at fault, not the request: in the older media type that is an answer like any other.
     const isWellFormed = errorTypeOf(request) === JSON_TYPE;
@@ -184,9 +196,5 @@ async function readRequest(request: IncomingMessage): Promise<GraphqlRequest> {
   if (content.charset !== 'utf-8' && content.charset !== 'utf8') {
     throw badRequest('content-type', 'must have the charset utf-8.', 415);
   }
-  const chunks = await readBody(request, MAX_BODY_BYTES);
-  if (chunks) return readJsonRequest(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
-  throw new RefusalError(413, 'BAD_USER_INPUT', `The body is larger than ${MAX_BODY_BYTES} bytes.`, {
-    extensions: { issues: [{ path: ['body'], message: `must have at most ${MAX_BODY_BYTES} bytes.` }] },
-  });
+  return readJsonRequest(await readBody(request, { maxBytes: MAX_BODY_BYTES }));
 }

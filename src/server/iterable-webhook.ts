@@ -6,7 +6,7 @@ import { createInbox, type Inbox } from '../events/receive-event.ts';
 import { createSharedLookup } from '../shared-lookup.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { hasToken } from '../sync/webhook-endpoint.ts';
-import { discardBody, readBody } from './body.ts';
+import { BodyError, readBody, sendEarly } from './body.ts';
 
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
@@ -47,19 +47,21 @@ export async function handleIterableWebhook(
 ): Promise<void> {
   const answer = await receive().catch((error): Answer => {
     if (error instanceof EventUnusableError) return { status: 400, message: error.message };
+    if (error instanceof BodyError) return { status: error.status, message: error.message };
     if (request.errored === error) throw error;
     sync.logger.warn({ err: error }, 'an event of Iterable could not be stored; it comes again');
     return { status: 503, message: 'Cohort Sync cannot store it now.' };
   });
-  if (!request.complete) discardBody(request);
-  response.statusCode = answer.status;
-  response.setHeader('content-type', 'application/json; charset=utf-8');
-  if (answer.status === 401) response.setHeader('www-authenticate', 'Basic realm="Cohort Sync"');
-  response.end(
-    JSON.stringify(
+  sendEarly(request, response, {
+    status: answer.status,
+    headers: {
+      'content-type': 'application/json; charset=utf-8',
+      ...(answer.status === 401 ? { 'www-authenticate': 'Basic realm="Cohort Sync"' } : {}),
+    },
+    text: JSON.stringify(
       answer.status === 200 ? { status: 'success' } : { status: 'failure', message: answer.message },
     ),
-  );
+  });
 
   async function receive(): Promise<Answer> {
     const endpoint = await findEndpoint(key);
@@ -69,9 +71,7 @@ export async function handleIterableWebhook(
     if (!hasToken(request.headersDistinct, { username: row.username, password })) {
       return { status: 401, message: 'The token is missing or wrong.' };
     }
-    const chunks = await readBody(request, MAX_BODY_BYTES);
-    if (!chunks) return { status: 413, message: `The body is larger than ${MAX_BODY_BYTES} bytes.` };
-    const body = checkEvent(Buffer.concat(chunks));
+    const body = checkEvent(await readBody(request, { maxBytes: MAX_BODY_BYTES }));
     const receivedAt = sync.clock.now();
     await inbox.put({ projectId: row.project_id, receivedAt, body });
     await noteReceived(sync.db, row, receivedAt);

@@ -4,7 +4,7 @@ import type { SyncDeps } from '../sync/deps.ts';
 import { type Push, PushUnusableError, readPush } from '../sync/sources/pushed/read-push.ts';
 import { receivePush } from '../sync/sources/pushed/receive-push.ts';
 import { hasCredentials } from '../sync/webhook-endpoint.ts';
-import { discardBody, readBody } from './body.ts';
+import { BodyError, readBody, sendEarly } from './body.ts';
 
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** Mixpanel comes again; it is told when, though nobody knows whether it listens. */
@@ -28,20 +28,26 @@ export async function handleMixpanelWebhook(
   let action: Push['action'] | undefined;
   const answer = await receive().catch((error): Answer => {
     if (error instanceof PushUnusableError) return { status: 400, message: error.message };
+    if (error instanceof BodyError) return { status: error.status, message: error.message };
     if (request.errored === error) throw error;
     sync.logger.warn({ err: error }, 'what Mixpanel pushed could not be stored; it comes again');
     return { status: 503, message: 'Cohort Sync cannot store it now.' };
   });
-  if (!request.complete) discardBody(request);
-  response.statusCode = answer.status;
-  response.setHeader('content-type', 'application/json; charset=utf-8');
-  if (answer.status === 503) response.setHeader('retry-after', RETRY_AFTER_SECONDS);
-  if (answer.status === 401) response.setHeader('www-authenticate', 'Basic realm="Cohort Sync"');
   const error = { message: answer.message, code: answer.status };
   const isSuccess = answer.status === 200;
-  response.end(
-    JSON.stringify({ action, status: isSuccess ? 'success' : 'failure', ...(isSuccess ? {} : { error }) }),
-  );
+  sendEarly(request, response, {
+    status: answer.status,
+    headers: {
+      'content-type': 'application/json; charset=utf-8',
+      ...(answer.status === 503 ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {}),
+      ...(answer.status === 401 ? { 'www-authenticate': 'Basic realm="Cohort Sync"' } : {}),
+    },
+    text: JSON.stringify({
+      action,
+      status: isSuccess ? 'success' : 'failure',
+      ...(isSuccess ? {} : { error }),
+    }),
+  });
 
   async function receive(): Promise<Answer> {
     const found = await findEndpointByKey(sync.db, 'MIXPANEL', key);
@@ -58,10 +64,7 @@ export async function handleMixpanelWebhook(
       return { status: 503, message: 'Cohort Sync is not connected to Mixpanel now.' };
     }
     // The bytes are not kept while what they say is stored.
-    const push = await readBody(request, MAX_BODY_BYTES).then(
-      (chunks) => chunks && readPush(Buffer.concat(chunks)),
-    );
-    if (!push) return { status: 413, message: `The body is larger than ${MAX_BODY_BYTES} bytes.` };
+    const push = await readBody(request, { maxBytes: MAX_BODY_BYTES }).then(readPush);
     action = push.action;
     await receivePush(sync, { projectId: endpoint.project_id, mixpanelProjectId }, push);
     await noteReceived(sync.db, endpoint, sync.clock.now());

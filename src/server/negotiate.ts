@@ -42,7 +42,12 @@ export function contentTypeOf(request: IncomingMessage): { type: string; charset
   }
 }
 
-/** A browser that opens the address, also by a link with a query in it. */
+/** A browser that opens the address, also by a link with a query in it. A program may know HTML, but likes JSON better. */
 export function wantsPage(request: IncomingMessage): boolean {
-  return request.method === 'GET' && request.headers.accept?.includes('text/html') === true;
+  if (!request.headers.accept?.includes('text/html')) return false;
+  return new Negotiator(request).mediaType(['text/html', ...OFFERED]) === 'text/html';
+}
+
+export function acceptsGzip(request: IncomingMessage): boolean {
+  return new Negotiator(request).encoding(['gzip', 'identity']) === 'gzip';
 }

@@ -1,20 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GraphQLError } from 'graphql';
+import { sendEarly } from './body.ts';
 import { errorTypeOf, JSON_TYPE } from './negotiate.ts';
 import { type RefusalError, toGraphQLError } from './refusal.ts';
-
-/** What every answer says to browsers: take it for what it says it is, show it in no frame, keep it in no cache. */
-const SECURITY_HEADERS = {
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'cache-control': 'no-store',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-};
-
-/** Pages set their own Content-Security-Policy afterwards. */
-export function setSecurityHeaders(response: ServerResponse): void {
-  for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
-}
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
   sendText(response, status, JSON_TYPE, JSON.stringify(body));
@@ -33,14 +21,18 @@ export function sendText(
   response.end(text);
 }
 
-/** A GraphQL answer without data, in the media type that was asked for. */
+/** A GraphQL answer without data, in the media type that was asked for; whether or not the body has come. */
 export function sendErrors(
   request: IncomingMessage,
   response: ServerResponse,
   status: number,
   errors: readonly GraphQLError[],
 ): void {
-  sendText(response, status, errorTypeOf(request), JSON.stringify({ errors }));
+  sendEarly(request, response, {
+    status,
+    headers: { 'content-type': `${errorTypeOf(request)}; charset=utf-8` },
+    text: JSON.stringify({ errors }),
+  });
 }
 
 export function sendRefusal(request: IncomingMessage, response: ServerResponse, refusal: RefusalError): void {

@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+import {
+  css,
+  editorWorkerService,
+  graphqlWorker,
+  js,
+  jsonWorker,
+} from '@graphql-yoga/render-graphiql/graphiql';
+import type { GraphiqlFile, GraphiqlFiles } from './graphiql.ts';
+
+const OPTIONS = {
+  title: 'Cohort Sync',
+  // By WebSocket it would not send the headers, and with them the token.
+  subscriptionsProtocol: 'SSE',
+  headers: '{ "authorization": "Bearer <token>" }',
+  defaultQuery:
+    '# Put your token into Headers below.\n{\n  viewer {\n    role\n    project {\n      name\n    }\n  }\n}\n',
+};
+
+const workers = {
+  editorWorkerService: compress('editor', editorWorkerService),
+  json: compress('json', jsonWorker),
+  graphql: compress('graphql', graphqlWorker),
+};
+
+// The workers lie beside this script, wherever a proxy has put it.
+const before = `{
+  const here = document.currentScript.src;
+  const workers = ${JSON.stringify(Object.fromEntries(Object.entries(workers).map(([label, { name }]) => [label, name])))};
+  self.MonacoEnvironment = { globalAPI: false, getWorkerUrl: (_, label) => new URL(workers[label], here).href };
+}
+`;
+const after = `;
+YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), ${JSON.stringify(OPTIONS)});
+`;
+
+const files: GraphiqlFiles = {
+  script: compress('graphiql', before + js + after),
+  style: compress('graphiql', css, 'css'),
+  workers: Object.values(workers),
+};
+process.stdout.write(JSON.stringify(files));
+
+function compress(stem: string, text: string, ending: 'js' | 'css' = 'js'): GraphiqlFile {
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  return {
+    name: `${stem}-${hash}.${ending}`,
+    type: ending === 'js' ? 'text/javascript' : 'text/css',
+    content: gzipSync(text, { level: 9 }).toString('base64'),
+  };
+}
