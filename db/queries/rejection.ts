@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { toPlainArray } from '../array-literal.ts';
 import type { Db } from '../connect.ts';
 import type { RejectionReason } from '../values.ts';
+import { inProject, type ProjectScope } from './scope.ts';
 
 /** A range of 128-bit keys as 32 hex digits; `to` is not in it, null is the end. */
 export interface KeyRange {
@@ -16,6 +17,51 @@ export interface OpenRejectionRow {
   reason: RejectionReason;
   fingerprint: number;
   retryAt: Date | null;
+}
+
+export interface RejectionCount {
+  reason: RejectionReason;
+  count: number;
+}
+
+/**
+ * Whom the ledgers of these runs have as rejected, by reason: the most frequent first, then by name. Runs without any
+ * have no entry. However many runs of one export there are, its rejections are read once: each holds for a stretch of
+ * them, and what holds for the same stretch is counted before it is told of each run.
+ */
+export async function countRejectionsByReason(
+  { db, projectId }: ProjectScope,
+  runIds: readonly string[],
+): Promise<Map<string, RejectionCount[]>> {
+  const runs = inProject(db, projectId)
+    .syncRuns()
+    .select(['id', 'export_id'])
+    .where('id', '=', sql<string>`any(${toPlainArray(runIds)}::bigint[])`)
+    // As listRunMembers: without a plan nobody was rejected, and of a ledger that was deleted nobody is told.
+    .where('planned_at', 'is not', null)
+    .where('ledger_deleted_at', 'is', null);
+  const { rows } = await sql<RejectionCount & { runId: string }>`
+    with run as (
+      select id, export_id, row_number() over (partition by export_id order by id) as place from (${runs}) as asked
+    ), asked as (
+      select export_id, array_agg(id order by id) as ids from run group by export_id
+    )
+    select run.id as "runId", stretch.reason, sum(people)::int as count
+    from asked cross join lateral (
+      select reason, count(*) as people,
+        width_bucket(since_run_id - 1, ids) + 1 as from_place,
+        coalesce(width_bucket(until_run_id - 1, ids), cardinality(ids)) as to_place
+      from rejections where rejections.export_id = asked.export_id
+      group by reason, from_place, to_place
+    ) as stretch
+    join run on run.export_id = asked.export_id and run.place between from_place and to_place
+    group by run.id, stretch.reason
+    order by count desc, stretch.reason collate "C"`.execute(db);
+  const byRun = new Map<string, RejectionCount[]>();
+  for (const { runId, reason, count } of rows) {
+    byRun.set(runId, [...(byRun.get(runId) ?? []), { reason, count }]);
+  }
+  return byRun;
 }
 
 /** The rejections of an export that still hold, within a range of keys. */

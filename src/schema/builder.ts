@@ -59,7 +59,7 @@ export const builder = new SchemaBuilder<{
     decodeGlobalID: (id) => decodeId(id),
     nodeTypeOptions: { description: 'Anything that has a global id.' },
     nodeQueryOptions: {
-      description: 'Any object by its global id. NOT_FOUND when the project has no such object.',
+      description: 'Any object by its global id; null when the project has none with this id.',
       authScopes: { role: 'CONSUMER' },
       args: { id: { description: 'The id field of an object.' } },
       resolve: (_root, { id }, ctx) => loadNode(ctx, id),
@@ -83,11 +83,17 @@ export const builder = new SchemaBuilder<{
   },
 });
 
-builder.queryType({ description: 'What can be read. Any token of the project may.' });
-builder.mutationType({ description: 'What can be changed. Tokens of role ADMIN and OWNER may.' });
+builder.queryType({
+  description:
+    'What can be read. Any token of the project may. Null without an error: there is no such object. Null with one: this field failed, those beside it did not.',
+});
+builder.mutationType({
+  description:
+    'What can be changed. Tokens of role ADMIN and OWNER may. One that fails is null with an error; those beside it go on. BAD_USER_INPUT for input that will not do, NOT_FOUND for an id that the project does not have.',
+});
 builder.subscriptionType({
   description:
-    'What can be watched, over WebSocket (graphql-transport-ws) or server-sent events. Each value is a whole snapshot; the first comes at once.',
+    'What can be watched, over WebSocket (graphql-transport-ws) or server-sent events. Each value is a whole snapshot; the first comes at once. NOT_FOUND for an id that the project does not have.',
 });
 
 /** Everybody with a token reads; who administers the project changes. */

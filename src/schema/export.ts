@@ -7,7 +7,6 @@ import {
   readIntegrationOf,
   readIntervalMinutes,
   readNextRunAt,
-  requireExport,
   resumeExport,
   runExport,
   startSync,
@@ -16,7 +15,7 @@ import {
 import { readRuns } from '../resolvers/sync-run.ts';
 import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
 import { ExportStatus, ListAction, Provider, SyncType } from './enums.ts';
-import { readExportId, readId } from './global-id.ts';
+import { findRow, readExportId, readId } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
 import { Cohort, Export, ExportConnection, Integration, SyncRun, SyncRunConnection } from './refs.ts';
 
@@ -107,13 +106,14 @@ builder.node(Export, {
 builder.queryFields((t) => ({
   exports: t.field({
     type: ExportConnection,
+    nullable: true,
     authScopes: READ,
     complexity: pageComplexity,
     description: 'The exports of the project, newest first.',
     args: {
       ...pageArgs(t.arg),
-      syncType: t.arg({ type: SyncType, description: 'Only those of this type.' }),
-      status: t.arg({ type: ExportStatus, description: 'Only those in this state.' }),
+      syncType: t.arg({ type: [SyncType], description: 'Only those of one of these types.' }),
+      status: t.arg({ type: [ExportStatus], description: 'Only those in one of these states.' }),
     },
     resolve: (_root, args, ctx) => readExports(ctx, args),
   }),
@@ -121,29 +121,36 @@ builder.queryFields((t) => ({
     type: Export,
     nullable: true,
     authScopes: READ,
-    description: 'One export. NOT_FOUND when the project has none with this id.',
+    description: 'One export; null when the project has none with this id.',
     args: { id: t.arg.id({ required: true, description: 'The id of the export.' }) },
-    resolve: (_root, { id }, ctx) => requireExport(ctx, readExportId(id)),
+    resolve: (_root, { id }, ctx) => findRow(ctx, 'Export', id),
   }),
 }));
 
 const StartSyncInput = builder.inputType('StartSyncInput', {
   description: 'What to export, where to, and how often.',
   fields: (t) => ({
-    cohortId: t.id({ required: true, description: 'The id of the cohort.' }),
+    cohortId: t.id({
+      required: true,
+      description: 'The id of the cohort; NOT_FOUND when the project has none with it.',
+    }),
     provider: t.field({ type: Provider, required: true, defaultValue: 'ITERABLE', description: 'Where to.' }),
     syncType: t.field({ type: SyncType, required: true, description: 'How often.' }),
   }),
 });
 
-const exportIdArg = { required: true, description: 'The id of the export.' } as const;
+const exportIdArg = {
+  required: true,
+  description: 'The id of the export; NOT_FOUND when the project has none with it.',
+} as const;
 
 builder.mutationFields((t) => ({
   startSync: t.field({
     type: SyncRun,
+    nullable: true,
     authScopes: CHANGE,
     description:
-      'Exports a cohort: makes its export active with this type and queues a run, which is returned. The newest call decides the type. SYNC_ALREADY_RUNNING with extensions.runId; INVALID_STATE for group and vanished cohorts, or when another export writes to the list.',
+      'Exports a cohort: makes its export active with this type and queues a run, which is returned. The newest call decides the type. SYNC_ALREADY_RUNNING with extensions.runId; INVALID_STATE for group and vanished cohorts, or when another export writes to the list; INTEGRATION_NOT_CONNECTED, MIXPANEL_NOT_CONNECTED.',
     args: {
       input: t.arg({ type: StartSyncInput, required: true, description: 'What, where to, how often.' }),
     },
@@ -152,9 +159,10 @@ builder.mutationFields((t) => ({
   }),
   runExport: t.field({
     type: SyncRun,
+    nullable: true,
     authScopes: CHANGE,
     description:
-      'Runs an existing export now, a paused one once. INVALID_STATE for a stopped one; SYNC_ALREADY_RUNNING with extensions.runId, also while a run waits for approval.',
+      'Runs an existing export now, a paused one once. INVALID_STATE for a stopped one; SYNC_ALREADY_RUNNING with extensions.runId, also while a run waits for approval; INTEGRATION_NOT_CONNECTED, MIXPANEL_NOT_CONNECTED.',
     args: {
       exportId: t.arg.id(exportIdArg),
       includeKept: t.arg.boolean({
@@ -169,6 +177,7 @@ builder.mutationFields((t) => ({
   }),
   pauseExport: t.field({
     type: Export,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Starts no further runs; the one that is going goes on. INVALID_STATE for completed and stopped ones.',
@@ -177,6 +186,7 @@ builder.mutationFields((t) => ({
   }),
   resumeExport: t.field({
     type: Export,
+    nullable: true,
     authScopes: CHANGE,
     description: 'Starts runs again, on the same grid. INVALID_STATE for completed and stopped ones.',
     args: { exportId: t.arg.id(exportIdArg) },
@@ -184,9 +194,10 @@ builder.mutationFields((t) => ({
   }),
   stopExport: t.field({
     type: Export,
+    nullable: true,
     authScopes: CHANGE,
     description:
-      'Ends an export; a run that is going is cancelled first. The list is kept, emptied by a run, or deleted before this answers (INVALID_STATE when Iterable says that it is in use; then nothing changed).',
+      'Ends an export; a run that is going is cancelled first. The list is kept, emptied by a run, or deleted before this answers (INVALID_STATE when Iterable says that it is in use, INSUFFICIENT_PERMISSIONS, PARTNER_UNAVAILABLE, INTEGRATION_NOT_CONNECTED; then nothing changed).',
     args: {
       exportId: t.arg.id(exportIdArg),
       listAction: t.arg({

@@ -1,19 +1,9 @@
-import type { RejectionReason as RejectionReasonValue } from '../../db/values.ts';
 import { previewSync } from '../resolvers/export.ts';
 import type { SyncPreview as SyncPreviewValue } from '../sync/preview-sync.ts';
 import { builder, CHANGE } from './builder.ts';
-import { Provider, RejectionReason } from './enums.ts';
+import { Provider } from './enums.ts';
 import { readId } from './global-id.ts';
-
-const RejectionCount = builder
-  .objectRef<{ reason: RejectionReasonValue; count: number }>('RejectionCount')
-  .implement({
-    description: 'How many are rejected for one reason.',
-    fields: (t) => ({
-      reason: t.expose('reason', { type: RejectionReason, description: 'Why.' }),
-      count: t.exposeInt('count', { description: 'Members of the cohort.' }),
-    }),
-  });
+import { RejectionCount } from './rejection-count.ts';
 
 const SyncPreview = builder.objectRef<SyncPreviewValue>('SyncPreview').implement({
   description:
@@ -45,7 +35,10 @@ const SyncPreview = builder.objectRef<SyncPreviewValue>('SyncPreview').implement
 const PreviewSyncInput = builder.inputType('PreviewSyncInput', {
   description: 'What to export, and where to.',
   fields: (t) => ({
-    cohortId: t.id({ required: true, description: 'The id of the cohort.' }),
+    cohortId: t.id({
+      required: true,
+      description: 'The id of the cohort; NOT_FOUND when the project has none with it.',
+    }),
     provider: t.field({ type: Provider, required: true, defaultValue: 'ITERABLE', description: 'Where to.' }),
   }),
 });
@@ -53,9 +46,10 @@ const PreviewSyncInput = builder.inputType('PreviewSyncInput', {
 builder.mutationField('previewSync', (t) =>
   t.field({
     type: SyncPreview,
+    nullable: true,
     authScopes: CHANGE,
     description:
-      'What startSync would do now, without doing it: reads the cohort (one counted query of Mixpanel), and the list where a run would. Nothing is written to Iterable. INVALID_STATE and SYNC_ALREADY_RUNNING as of startSync, and INVALID_STATE when nobody in the cohort has an identity; RATE_LIMITED with extensions.retryAfterSeconds; INVALID_CREDENTIALS; PARTNER_UNAVAILABLE.',
+      'What startSync would do now, without doing it: reads the cohort (one counted query of Mixpanel), and the list where a run would. Nothing is written to Iterable. INVALID_STATE and SYNC_ALREADY_RUNNING as of startSync, and INVALID_STATE when nobody in the cohort has an identity; RATE_LIMITED with extensions.retryAfterSeconds; INVALID_CREDENTIALS; PARTNER_UNAVAILABLE; INTEGRATION_NOT_CONNECTED, MIXPANEL_NOT_CONNECTED.',
     args: { input: t.arg({ type: PreviewSyncInput, required: true, description: 'What, and where to.' }) },
     resolve: (_root, { input }, ctx) =>
       previewSync(ctx, { ...input, cohortId: readId('Cohort', 'cohort', input.cohortId) }),
