@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { attack } from './siege/attacker-process.ts';
 import { type Attack, attacks } from './siege/attacks.ts';
-import { startInnocent } from './siege/innocent.ts';
+import { recovers, startInnocent } from './siege/innocent.ts';
 import { leaveInTheMiddle } from './siege/leaving.ts';
-import { openScene, type Scene } from './siege/scene.ts';
+import { openScene } from './siege/scene.ts';
 import { readOptions } from './support/options.ts';
 import { startPartners } from './support/partners-process.ts';
 import { startPostgres } from './support/postgres.ts';
@@ -15,8 +15,10 @@ import { megabytes, printResults, type Result, seconds, tell } from './support/r
  */
 const MAX_HEALTH_MS = 2_000;
 const SETTLE_MS = 3_000;
+/** One that does not answer as before by then is given up. */
+const RECOVERY_MS = 30_000;
 /** A service that dies of what it finds at its start does so by then. */
-const RESTART_MS = 8_000;
+const RESTART_MS = 15_000;
 const options = readOptions();
 
 await using started = new AsyncDisposableStack();
@@ -47,14 +49,19 @@ for (const [name, one] of Object.entries(all)) {
 async function suffer(name: string, { run, mustNotBeTold }: Attack): Promise<Result[]> {
   const { service } = scene;
   service.forgetPeakMemory();
-  const innocent = startInnocent({ url: service.url, token: scene.innocentToken });
+  const caller = { url: service.url, token: scene.innocentToken };
+  const innocent = startInnocent(caller);
   await sleep(1_000);
   const told = name in attacks ? await attack(name, scene.target) : await run(scene.target);
   // What it has begun may go on, and be the end of it, after the attacker has gone.
   await sleep(SETTLE_MS);
   const { health, dashboard, failures } = await innocent.stop();
-  const peakMemory = service.hasEnded() ? 'unknown' : megabytes(service.peakMemory());
-  const end = service.hasEnded() ? await seeWhatComesAfter() : 'lives';
+  const isWell = !service.hasEnded() && (await recovers(caller, RECOVERY_MS));
+  const hasDied = service.hasEnded();
+  const peakMemory = hasDied ? 'unknown' : megabytes(service.peakMemory());
+  const end = isWell
+    ? 'lives'
+    : `${hasDied ? 'DIED' : 'HANGS'}${(await restartLives()) ? '' : ', and again at its next start'}`;
   return [
     { what: 'the service', measured: end, target: 'lives', isMet: end === 'lives' },
     {
@@ -79,22 +86,18 @@ async function suffer(name: string, { run, mustNotBeTold }: Attack): Promise<Res
   ];
 }
 
-/** Whether the service lives after a start on the same rows; then, or else with rows of its own, it is attacked further. */
-async function seeWhatComesAfter(): Promise<string> {
-  const isAliveAgain = await restartLives(scene);
-  if (!isAliveAgain) {
-    await scene.stop();
-    scene = stopping(await openScene(postgres, partners));
-  }
-  return isAliveAgain ? 'DIED' : 'DIED, and again at its next start';
-}
-
-async function restartLives(ended: Scene): Promise<boolean> {
+/** Whether the service lives after a start on the same rows. What is attacked further has rows of its own. */
+async function restartLives(): Promise<boolean> {
+  let lives = false;
   try {
-    await ended.restart();
+    await scene.stop();
+    await scene.restart();
     await sleep(RESTART_MS);
-    return !ended.service.hasEnded();
+    lives = !scene.service.hasEnded();
   } catch {
-    return false;
+    // It ended before it was up.
   }
+  await scene.stop();
+  scene = stopping(await openScene(postgres, partners));
+  return lives;
 }

@@ -2,8 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { dashboard } from '../gateway/operations.ts';
 import { call } from './raw-http.ts';
 
+const BODY = JSON.stringify({ query: dashboard.query, variables: { first: 20 } });
 const EVERY_MS = 200;
 const PATIENCE_MS = 10_000;
+
+/** An answer in this time is one as before. */
+const QUICK_MS = 1_000;
 
 export interface Experience {
   /** The longest that an answer took, in milliseconds. */
@@ -34,10 +38,9 @@ export function startInnocent(target: { url: string; token: string }): { stop():
     if (answer !== '200') experience.failures[failure] = (experience.failures[failure] ?? 0) + 1;
   }
 
-  const body = JSON.stringify({ query: dashboard.query, variables: { first: 20 } });
   const asking = (async () => {
     while (!isOver) {
-      const asked = Promise.all([ask('health', '/health'), ask('dashboard', '/graphql', body)]).then(() => {
+      const asked = Promise.all([ask('health', '/health'), ask('dashboard', '/graphql', BODY)]).then(() => {
         underWay.delete(asked);
       });
       underWay.add(asked);
@@ -52,4 +55,20 @@ export function startInnocent(target: { url: string; token: string }): { stop():
       return experience;
     },
   };
+}
+
+/** Whether the dashboard comes within a second again, three times in a row, before the patience is over. */
+export async function recovers(target: { url: string; token: string }, patienceMs: number): Promise<boolean> {
+  const begun = performance.now();
+  let quick = 0;
+  while (quick < 3 && performance.now() - begun < patienceMs) {
+    const answer = await call(target, '/graphql', {
+      headers: { authorization: `Bearer ${target.token}` },
+      signal: AbortSignal.timeout(QUICK_MS),
+      body: BODY,
+    }).catch(() => undefined);
+    quick = answer?.told === '200' ? quick + 1 : 0;
+    await sleep(EVERY_MS);
+  }
+  return quick >= 3;
 }

@@ -68,7 +68,9 @@ export async function startService(options: {
     cpuSeconds: () => cpuSecondsOf(child.pid!),
     peakMemory: () => peakMemoryOf(child.pid!),
     forgetPeakMemory: () => forgetPeakMemoryOf(child.pid!),
-    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
+    // One that is being torn down has no memory left, and is no child that has ended yet.
+    hasEnded: () =>
+      child.exitCode !== null || child.signalCode !== null || Number.isNaN(peakMemoryOf(child.pid!)),
     async stop() {
       child.kill('SIGTERM');
       const killing = setTimeout(() => child.kill('SIGKILL'), STOP_PATIENCE_MS);
