@@ -2,6 +2,7 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import type { GraphQLSchema } from 'graphql';
+import type { GatewayDeps } from './context.ts';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
 import { closeRevoked, findViewer } from './resolvers/api-token.ts';
@@ -36,13 +37,14 @@ export interface Server {
 export function createServer(options: {
   env: Pick<Env, 'host' | 'port'>;
   schema: GraphQLSchema;
-  sync: SyncDeps;
+  sync: GatewayDeps;
+  webhookSync: SyncDeps;
   live: Live;
   isReady: () => Promise<boolean>;
 }): Server {
-  const { env, sync, live } = options;
+  const { env, sync, webhookSync, live } = options;
   const yoga = createGraphql(options);
-  const receiver = createEventReceiver(sync);
+  const receiver = createEventReceiver(webhookSync);
   const sessions = createSessions(() => sync.clock.now());
   live.onTokenRevoked((tokenId) => sessions.closeToken(tokenId));
   live.onGap(() => {
@@ -83,7 +85,7 @@ export function createServer(options: {
     const [, partner, key] = /^\/webhooks\/(mixpanel|iterable)\/([\w-]+)$/.exec(path ?? '') ?? [];
     if (key !== undefined) {
       return partner === 'mixpanel'
-        ? await handleMixpanelWebhook(sync, key, request, response)
+        ? await handleMixpanelWebhook(webhookSync, key, request, response)
         : await handleIterableWebhook(receiver, key, request, response);
     }
     if (path === '/health') return sendJson(response, 200, { status: 'ok' });

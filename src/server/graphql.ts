@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { GraphQLError, type GraphQLSchema } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
-import type { Context, Viewer } from '../context.ts';
+import type { Context, GatewayDeps, Viewer } from '../context.ts';
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
 import { createEventFiling } from '../events/file-events.ts';
 import { createLoaders } from '../resolvers/loaders.ts';
@@ -24,9 +24,9 @@ export interface RequestContext {
 export type Yoga = ReturnType<typeof createGraphql>;
 
 /** The GraphQL engine behind HTTP, server-sent events and WebSocket alike. Callers are known before it is asked. */
-export function createGraphql(options: { schema: GraphQLSchema; sync: SyncDeps; live: Live }) {
+export function createGraphql(options: { schema: GraphQLSchema; sync: GatewayDeps; live: Live }) {
   const { schema, sync, live } = options;
-  const events = createEventFiling(sync);
+  const events = createEventFiling(sync.engine);
   return createYoga<RequestContext, Context>({
     schema,
     graphqlEndpoint: '/graphql',
