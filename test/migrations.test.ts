@@ -22,6 +22,7 @@ const FROZEN = {
   '0010-mixpanel-queries.ts': '809c91c042275c92a13888f02af13a2fec91450278ee0352028865bf1bf0b8db',
   '0011-mixpanel-webhook.ts': '82afe0f9f72843b04a1fc72838c35e1b0b4ca4e8688630845bf8ab1eabe13964',
   '0012-messaging.ts': 'be42a5e6a92a8cf9d124b25a509febe7a40ad1823b90837e0f287568cefa715f',
+  '0013-events-set-aside.ts': '9858a50950341b3f8be5ec30cde06c2020d223cf4c9412784b595431324a9759',
 };
 
 test('merged migrations are frozen', async () => {
@@ -221,6 +222,13 @@ test.each([
     CHECK,
     `insert into rejections (export_id, since_run_id, rejected_at, fingerprint, key, distinct_id, reason)
      values (1, 1, now(), 0, md5('b')::uuid, 'b', 'WHIM')`,
+  ],
+  // Events
+  [
+    'a filing that was begun and has no end',
+    CHECK,
+    `insert into messaging_filings (project_id, attempt, begun_at, first_id, is_alone)
+     values (1, md5('a')::uuid, now(), 1, false)`,
   ],
 ])('the database refuses %s', async (_what, code, statements) => {
   await client.query('begin');

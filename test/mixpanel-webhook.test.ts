@@ -81,6 +81,8 @@ test('what cannot be used is refused with a reason, and a missing connection wit
     return (answer.body as { error: { message: string } }).error.message;
   };
   expect(await refused('{')).toBe('The body is not JSON in UTF-8.');
+  expect(await refused(`[${'{},'.repeat(2_000_000)}{}]`)).toBe('The body has more than 200000 values.');
+  expect(await refused('['.repeat(9_999))).toBe('The body is nested deeper than 100 levels.');
   expect(await refused('[]')).toMatch(/^The body: /);
   const told = { session: 's', members: [pushed('a')] };
   expect(await refused(JSON.stringify({ ...toBody(app, told), action: 'erase' }))).toMatch(/^action: /);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { PushAction } from '../../../../db/values.ts';
 import { decimal, NOT_TEXT } from '../../identity.ts';
+import { exceedsBounds } from '../../json-bounds.ts';
 
 /** One call of Mixpanel's cohort webhook. */
 export interface Push {
@@ -57,6 +58,9 @@ const push = z.object({
   }),
 });
 
+/** Mixpanel sends 1,000 members a call, each with some ten values; this is twenty times that, and some 20 MB for a moment. */
+const BOUNDS = { maxNodes: 200_000, maxDepth: 100 };
+
 /** Throws PushUnusableError. */
 export function readPush(body: Buffer): Push {
   const { action, parameters } = parse(body);
@@ -75,6 +79,13 @@ export function readPush(body: Buffer): Push {
 }
 
 function parse(body: Buffer): z.infer<typeof push> {
+  const exceeded = exceedsBounds(body, BOUNDS);
+  if (exceeded === 'DEPTH') {
+    throw new PushUnusableError(`The body is nested deeper than ${BOUNDS.maxDepth} levels.`);
+  }
+  if (exceeded === 'NODES') {
+    throw new PushUnusableError(`The body has more than ${BOUNDS.maxNodes} values.`);
+  }
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
