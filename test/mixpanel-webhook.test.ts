@@ -105,6 +105,20 @@ test('what cannot be used is refused with a reason, and a missing connection wit
   expect(await push(told)).toMatchObject({ status: 503, body: { status: 'failure' } });
 });
 
+test('a long description is cut, whether it is pushed or polled', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const { push } = await createPusher(app);
+  const description = `${'x'.repeat(1_998)}\u{1F600}${'y'.repeat(1_000_000)}`;
+  const parameters = { mixpanel_cohort_description: description };
+  expect(await push({ session: 's1', members: [pushed('a')], parameters })).toEqual(SUCCESS('members'));
+  app.mixpanel.addCohort({ name: 'Polled', description, members: people(1) });
+  const { refreshCohorts } = await app.api.query('mutation { refreshCohorts { name description } }');
+  const cut = `${'x'.repeat(1_998)}…`;
+  expect(refreshCohorts).toContainEqual({ name: 'Polled', description: cut });
+  expect(await pushedCohort(app)).toMatchObject({ description: cut });
+});
+
 test('a session is applied once it is whole, in whatever order its pages come, and runs the export at once', async () => {
   await using app = await startTestApp();
   await app.connect();

@@ -12,6 +12,8 @@ import {
 
 const compress = promisify(gzip);
 const TIMEOUT_MS = 60_000;
+/** 2,000 events, with a reason for each that is refused. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
 /** What Mixpanel says of a batch. */
 export type ImportAnswer =
@@ -70,7 +72,15 @@ export function createImportClient(connection: {
     async importEvents(records, signal) {
       const body = await compress(`[${records.join(',')}]`);
       try {
-        const response = await exchange({ url, method: 'POST', headers, body, timeoutMs, signal });
+        const response = await exchange({
+          url,
+          method: 'POST',
+          headers,
+          body,
+          timeoutMs,
+          maxBytes: MAX_ANSWER_BYTES,
+          signal,
+        });
         return readAnswer(response, records);
       } catch (error) {
         signal.throwIfAborted();

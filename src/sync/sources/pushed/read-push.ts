@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { PushAction } from '../../../../db/values.ts';
 import { decimal, NOT_TEXT } from '../../identity.ts';
 import { exceedsBounds } from '../../json-bounds.ts';
+import { MAX_DESCRIPTION_LENGTH, shorten } from '../../shorten.ts';
 
 /** One call of Mixpanel's cohort webhook. */
 export interface Push {
@@ -64,13 +65,14 @@ const BOUNDS = { maxNodes: 200_000, maxDepth: 100 };
 /** Throws PushUnusableError. */
 export function readPush(body: Buffer): Push {
   const { action, parameters } = parse(body);
+  const description = parameters.mixpanel_cohort_description;
   const rows = parameters.members.map(readRow).filter((row) => row !== undefined);
   return {
     action,
     mixpanelProjectId: parameters.mixpanel_project_id,
     cohortId: parameters.mixpanel_cohort_id,
     cohortName: parameters.mixpanel_cohort_name,
-    description: parameters.mixpanel_cohort_description ?? null,
+    description: description == null ? null : shorten(description, MAX_DESCRIPTION_LENGTH),
     sessionId: parameters.mixpanel_session_id,
     page: parameters.page_info?.page_count ?? 1,
     totalPages: parameters.page_info?.total_pages ?? 1,
