@@ -111,6 +111,16 @@ test.each(Object.keys(CALLS))('an answer of %s that does not end is not read for
   expect(sentBytes).toBeLessThan(100_000_000);
 });
 
+test.each(['a list update', 'the cohort list', 'the members of a cohort', 'an import'])(
+  'an answer of %s that would need more memory than there is is not made anything of',
+  async (call) => {
+    await using partner = await startPartner((response) =>
+      response.writeHead(200).end(`[${'{},'.repeat(1_200_000)}{}]`),
+    );
+    expect(await CALLS[call]!(partner.baseUrl)).toMatch(/something that is not JSON|BUSY/);
+  },
+);
+
 test('a list is read to its end, however its lines are cut into pieces', async () => {
   const lines = Array.from({ length: 2_000 }, (_, index) => `person-${index}@example.com`);
   await using partner = await startPartner((response) => response.end(lines.join('\n')));

@@ -6,6 +6,7 @@ import {
   exchange,
   failureText,
   type PartnerResponse,
+  parseAnswer,
   quote,
   retryAfterMs,
 } from '../sync/partner-http.ts';
@@ -93,7 +94,7 @@ export function createImportClient(connection: {
 function readAnswer(response: PartnerResponse, records: readonly string[]): ImportAnswer {
   const { status } = response;
   const text = decodeText(response.body);
-  const told = parse(text);
+  const told = parse(response.body);
   const words = quote(typeof told?.error === 'string' ? told.error : text);
   const message = `Mixpanel answered ${status}${words === '' ? '' : ` (${words})`}.`;
   if (status === 413) return { kind: 'TOO_LARGE', message };
@@ -139,9 +140,9 @@ function findRecord(records: readonly string[], insertId: string | undefined): n
 }
 
 /** Undefined for what is no JSON object. One that is odd otherwise says nothing of failures. */
-function parse(text: string): z.infer<typeof answer> | undefined {
+function parse(body: Buffer): z.infer<typeof answer> | undefined {
   try {
-    const json: unknown = JSON.parse(text);
+    const json = parseAnswer(body);
     return answer.safeParse(json).data ?? z.object({}).safeParse(json).data;
   } catch {
     return undefined;

@@ -1,4 +1,5 @@
 import { Agent, type Dispatcher, interceptors, request as send } from 'undici';
+import { exceedsBounds } from './json-bounds.ts';
 
 /** What a partner says of a failure. The longest that is read is Mixpanel's of an import: 2,000 events with a reason each. */
 const MAX_ERROR_BYTES = 1024 * 1024;
@@ -81,6 +82,16 @@ export async function readErrorBody(body: AsyncIterable<Buffer>): Promise<Buffer
     if (bytes >= MAX_ERROR_BYTES) break;
   }
   return Buffer.concat(chunks).subarray(0, MAX_ERROR_BYTES);
+}
+
+/** 40,000 people with some twenty values each; built, it takes some 100 MB. */
+const JSON_BOUNDS = { maxNodes: 1_000_000, maxDepth: 100 };
+
+/** The JSON of an answer. Throws SyntaxError, also when so much would come of it that memory might not suffice. */
+export function parseAnswer(bytes: Buffer): unknown {
+  const exceeded = exceedsBounds(bytes, JSON_BOUNDS);
+  if (exceeded !== undefined) throw new SyntaxError(`The answer is too large to be read (${exceeded}).`);
+  return JSON.parse(decodeText(bytes));
 }
 
 /** As UTF-8, without a byte order mark. */

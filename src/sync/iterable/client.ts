@@ -7,6 +7,7 @@ import {
   isSuccess,
   openExchange,
   type PartnerResponse,
+  parseAnswer,
   quote,
   readErrorBody,
   retryAfterMs,
@@ -209,7 +210,7 @@ function tooLarge(what: string): UnexpectedAnswerError {
 }
 
 function parse<T extends z.ZodType>(schema: T, response: PartnerResponse): z.infer<T> {
-  const body = parseJson(decodeText(response.body));
+  const body = parseJson(response.body);
   // A page of some proxy, or half an answer. All calls may be repeated, so it is asked again.
   if (body === undefined) {
     throw new UnavailableError(`Iterable answered ${response.status} with something that is not JSON.`, {
@@ -225,9 +226,9 @@ function parse<T extends z.ZodType>(schema: T, response: PartnerResponse): z.inf
   );
 }
 
-function parseJson(text: string): unknown {
+function parseJson(body: Buffer): unknown {
   try {
-    return JSON.parse(text);
+    return parseAnswer(body);
   } catch {
     return undefined;
   }
@@ -250,7 +251,7 @@ const PERSON_CODES: Record<string, FailureBucket> = {
 function toError(response: PartnerResponse): IterableError {
   const { status } = response;
   const text = decodeText(response.body);
-  const parsed = errorAnswer.safeParse(parseJson(text));
+  const parsed = errorAnswer.safeParse(parseJson(response.body));
   const answer = parsed.success ? parsed.data : {};
   const words = quote(answer.msg ?? text);
   const message = `Iterable answered ${status}${words === '' ? '' : ` (${words})`}.`;

@@ -5,6 +5,7 @@ import {
   exchange,
   failureText,
   type PartnerResponse,
+  parseAnswer,
   quote,
   retryAfterMs,
 } from '../../partner-http.ts';
@@ -117,8 +118,9 @@ export function createMixpanelClient(connection: {
   return {
     async listCohorts({ signal } = {}) {
       const result = cohortsAnswer.safeParse(
-        await post({ path: 'cohorts/list', form: {}, page: 0, maxBytes: MAX_COHORTS_BYTES, signal }, (body) =>
-          JSON.parse(decodeText(body)),
+        await post(
+          { path: 'cohorts/list', form: {}, page: 0, maxBytes: MAX_COHORTS_BYTES, signal },
+          parseAnswer,
         ),
       );
       if (!result.success) {
