@@ -29,6 +29,7 @@ test('an empty environment is a whole one, with the documented defaults', () => 
     trustedProxies: 0,
     publicUrl: undefined,
     databaseUrl: undefined,
+    databasePool: { gateway: 10, webhooks: 5, engine: 15 },
     dataDir: '.data',
     encryptionKeys: undefined,
     bootstrapToken: undefined,

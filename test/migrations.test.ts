@@ -22,6 +22,7 @@ const FROZEN = {
   '0010-mixpanel-queries.ts': '809c91c042275c92a13888f02af13a2fec91450278ee0352028865bf1bf0b8db',
   '0011-mixpanel-webhook.ts': '82afe0f9f72843b04a1fc72838c35e1b0b4ca4e8688630845bf8ab1eabe13964',
   '0012-messaging.ts': 'be42a5e6a92a8cf9d124b25a509febe7a40ad1823b90837e0f287568cefa715f',
+  '0013-events-set-aside.ts': '9858a50950341b3f8be5ec30cde06c2020d223cf4c9412784b595431324a9759',
   '0015-rate-limits.ts': 'f9482c7d733d971d54e9741f3819f44fef8b7adef7ed5910e216218ec4f5b919',
 };
 

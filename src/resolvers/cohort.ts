@@ -36,7 +36,7 @@ export function importCohort(
   { viewer, sync }: Context,
   input: { name: string; file: UploadedFile },
 ): Promise<CohortRow> {
-  return importFile(sync, { projectId: viewer.project.id, ...input });
+  return importFile(sync.engine, { projectId: viewer.project.id, ...input });
 }
 
 /** Mixpanel pushes every half hour, also when nothing has changed. */

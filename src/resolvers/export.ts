@@ -111,7 +111,7 @@ export async function previewSync(
   const cohort = await requireCohort(ctx, input.cohortId);
   const integration = await requireIntegration(ctx, input.provider);
   const mixpanel = cohort.source !== 'FILE' ? await requireMixpanel(ctx) : undefined;
-  return await preview.previewSync(ctx.sync, { cohort, integration, mixpanel });
+  return await preview.previewSync(ctx.sync.engine, { cohort, integration, mixpanel });
 }
 
 export async function runExport(
