@@ -28,13 +28,13 @@ test('sessions have the limits of their pool', async () => {
   const { pool, stop } = connectDatabase({ url: database.url, maxConnections: 2, limits });
   const db = createSharedPool({ pool }).viewFor({});
   await expect(sql`select pg_sleep(60)`.execute(db)).rejects.toMatchObject({ code: '57014' });
-  // The connection that was idle is gone, and the error says why.
+  // The connection that was idle is gone. What its user hears first, PostgreSQL's words or the break, is chance.
   const idle = db.transaction().execute(async (trx) => {
     const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(trx);
     await untilGone(rows[0]!.pid);
     await sql`select 1`.execute(trx);
   });
-  await expect(idle).rejects.toMatchObject({ code: '25P03' });
+  await expect(idle).rejects.toThrow(/idle|ECONNRESET|terminated/);
   await sql`select 1`.execute(db);
 
   async function untilGone(pid: number) {
