@@ -1,6 +1,8 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import { serveHotStatements } from './hot-client.ts';
 import type { Tables } from './tables.ts';
+import { typeParsers } from './type-parsers.ts';
 
 export type Db = Kysely<Tables>;
 
@@ -8,6 +10,8 @@ export interface DatabaseOptions {
   url: string;
   /** Connections this process may hold. */
   maxConnections?: number;
+  /** Whether hot statements are prepared by name; not through a pooler that does not know of them. */
+  preparedStatements?: boolean;
   /** Told of connections that fail while idle (the server went away); the pool replaces them. */
   onIdleError?: (error: Error) => void;
   /** Told the text of every statement that is sent, for tests that count them. */
@@ -29,11 +33,13 @@ export function connectDatabase(options: DatabaseOptions): Database {
     application_name: 'cohort-sync',
     // A transaction may have a statement under way while the next one is made: it is sent at once.
     pipeline: true,
+    types: typeParsers,
   });
   pool.on('error', (error) => options.onIdleError?.(error));
   // A connection that breaks while it is in use is told of by the statement that fails. Its event, which the pool does not
   // listen to meanwhile, would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('connect', (client) => serveHotStatements(client, { isNamed: options.preparedStatements ?? true }));
   const db = new Kysely<Tables>({
     dialect: new PostgresDialect({ pool }),
     log: options.onStatement && ((event) => options.onStatement?.(event.query.sql)),

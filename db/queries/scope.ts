@@ -1,10 +1,11 @@
+import type { Expression } from 'kysely';
 import type { Db } from '../connect.ts';
 
 /**
  * The one place where a project's rows are told from another's: whatever is looked up or listed for a caller begins
  * here, with the project of the caller's token.
  */
-export function inProject(db: Db, projectId: string) {
+export function inProject(db: Db, projectId: string | Expression<string>) {
   return {
     apiTokens: () => db.selectFrom('api_tokens').where('api_tokens.project_id', '=', projectId),
     mixpanelConnections: () =>
