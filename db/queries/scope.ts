@@ -1,3 +1,4 @@
+import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../connect.ts';
 
 /**
@@ -14,6 +15,11 @@ export function inProject(db: Db, projectId: string) {
     exports: () => db.selectFrom('exports').where('exports.project_id', '=', projectId),
     syncRuns: () => db.selectFrom('sync_runs').where('sync_runs.project_id', '=', projectId),
   };
+}
+
+/** For filters by a list of values: with an empty one, nothing matches. */
+export function isAnyOf(column: string, values: readonly string[]): RawBuilder<boolean> {
+  return sql<boolean>`${sql.ref(column)} = any(${[...values]}::text[])`;
 }
 
 /** Rows of one project, as functions of db/queries take it. */

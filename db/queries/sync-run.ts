@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { SyncRunRow } from '../tables.ts';
 import type { SyncRunStatus } from '../values.ts';
-import { inProject, type ProjectScope } from './scope.ts';
+import { inProject, isAnyOf, type ProjectScope } from './scope.ts';
 
 export async function findRunsByIds(
   { db, projectId }: ProjectScope,
@@ -69,8 +69,5 @@ function filtered({ db, projectId }: ProjectScope, { exportId, status }: RunFilt
   return inProject(db, projectId)
     .syncRuns()
     .$if(exportId !== undefined, (query) => query.where('export_id', '=', exportId!))
-    .$if(status !== undefined, (query) =>
-      // An array, because an empty list of states is no SQL.
-      query.where(sql<boolean>`status = any(${[...status!]}::text[])`),
-    );
+    .$if(status !== undefined, (query) => query.where(isAnyOf('status', status!)));
 }
