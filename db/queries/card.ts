@@ -4,7 +4,7 @@ import type { Db } from '../connect.ts';
 import { hotStatement } from '../hot-statement.ts';
 import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow } from '../tables.ts';
 import type { CohortSource, ExportStatus, Provider, SyncType } from '../values.ts';
-import { inProject, type ProjectScope } from './scope.ts';
+import { inProject, isAnyOf, type ProjectScope } from './scope.ts';
 
 /**
  * A cohort, its export, that one's integration and newest run, read by one statement. What was not asked for is undefined,
@@ -66,7 +66,7 @@ export async function listCohortCards(
       const filtered = () =>
         inProject(compiler, slot('projectId'))
           .cohorts()
-          .$if(filter.source !== undefined, (query) => query.where('source', '=', anyOf(slot('source'))))
+          .$if(filter.source !== undefined, (query) => query.where(isAnyOf('source', slot('source'))))
           .$if(pattern !== undefined, (query) => query.where('name', 'ilike', slot('pattern')));
       const cohorts = filtered()
         .select([...(wanted.cohort ?? cohortColumns.all).names])
@@ -158,8 +158,8 @@ function runExportPage(
       const filtered = () =>
         inProject(compiler, slot('projectId'))
           .exports()
-          .$if(syncType !== undefined, (query) => query.where('sync_type', '=', anyOf(slot('syncType'))))
-          .$if(status !== undefined, (query) => query.where('status', '=', anyOf(slot('status'))))
+          .$if(syncType !== undefined, (query) => query.where(isAnyOf('sync_type', slot('syncType'))))
+          .$if(status !== undefined, (query) => query.where(isAnyOf('status', slot('status'))))
           .$if(integrationId !== undefined, (query) =>
             query.where('integration_id', '=', slot('integrationId')),
           )
@@ -235,10 +235,6 @@ function toPage(wanted: Wanted, rows: unknown[][]): CardPage {
     };
   });
   return { cards, total: wanted.total ? (rows[0]?.at(-1) as number | undefined) : undefined };
-}
-
-function anyOf(values: RawBuilder<readonly string[]>) {
-  return sql<never>`any(${values}::text[])`;
 }
 
 function patternOf(search: string | undefined): string | undefined {

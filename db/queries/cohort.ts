@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { CohortRow } from '../tables.ts';
 import type { CohortSource } from '../values.ts';
-import { inProject, type ProjectScope } from './scope.ts';
+import { inProject, isAnyOf, type ProjectScope } from './scope.ts';
 
 export async function findCohortsByIds(
   { db, projectId }: ProjectScope,
@@ -13,7 +13,7 @@ export async function findCohortsByIds(
 export interface CohortFilter {
   /** Part of the name, whatever its case. */
   search: string | undefined;
-  source: CohortSource | undefined;
+  source: readonly CohortSource[] | undefined;
 }
 
 /** By name (code points), then id; after the given name and id. */
@@ -42,8 +42,11 @@ export async function countCohorts(scope: ProjectScope, filter: CohortFilter): P
   return count;
 }
 
-/** The cohorts that Mixpanel lists now. */
-export async function listMixpanelCohorts({ db, projectId }: ProjectScope): Promise<CohortRow[]> {
+/** The cohorts that Mixpanel lists now, the first by name. */
+export async function listMixpanelCohorts(
+  { db, projectId }: ProjectScope,
+  { limit }: { limit: number },
+): Promise<CohortRow[]> {
   return inProject(db, projectId)
     .cohorts()
     .selectAll()
@@ -51,13 +54,14 @@ export async function listMixpanelCohorts({ db, projectId }: ProjectScope): Prom
     .where('present', '=', true)
     .orderBy(sql`name collate "C"`)
     .orderBy('id')
+    .limit(limit)
     .execute();
 }
 
 function filtered({ db, projectId }: ProjectScope, { search, source }: CohortFilter) {
   return inProject(db, projectId)
     .cohorts()
-    .$if(source !== undefined, (query) => query.where('source', '=', source!))
+    .$if(source !== undefined, (query) => query.where(isAnyOf('source', source!)))
     .$if(search !== undefined && search !== '', (query) =>
       query.where('name', 'ilike', `%${search!.replace(/[\\%_]/g, '\\$&')}%`),
     );

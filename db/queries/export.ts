@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { ExportRow } from '../tables.ts';
 import type { ExportStatus, Provider, SyncType } from '../values.ts';
-import { inProject, type ProjectScope } from './scope.ts';
+import { inProject, isAnyOf, type ProjectScope } from './scope.ts';
 
 export async function findExportsByIds(
   { db, projectId }: ProjectScope,
@@ -27,8 +27,8 @@ export async function findExportsByCohorts(
 }
 
 export interface ExportFilter {
-  syncType?: SyncType | undefined;
-  status?: ExportStatus | undefined;
+  syncType?: readonly SyncType[] | undefined;
+  status?: readonly ExportStatus[] | undefined;
   integrationId?: string | undefined;
 }
 
@@ -56,8 +56,8 @@ export async function countExports(scope: ProjectScope, filter: ExportFilter): P
 function filtered({ db, projectId }: ProjectScope, { syncType, status, integrationId }: ExportFilter) {
   return inProject(db, projectId)
     .exports()
-    .$if(syncType !== undefined, (query) => query.where('sync_type', '=', syncType!))
-    .$if(status !== undefined, (query) => query.where('status', '=', status!))
+    .$if(syncType !== undefined, (query) => query.where(isAnyOf('sync_type', syncType!)))
+    .$if(status !== undefined, (query) => query.where(isAnyOf('status', status!)))
     .$if(integrationId !== undefined, (query) => query.where('integration_id', '=', integrationId!));
 }
 

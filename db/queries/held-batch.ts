@@ -191,6 +191,7 @@ function keptPlaces(exportId: number) {
 
 /** Somebody whose removal waits for a decision. position grows, and is unique within the run. */
 export interface PendingRemovalRow {
+  run_id: string;
   position: number;
   distinct_id: string | null;
   email: string | null;
@@ -224,7 +225,7 @@ export async function listPendingRemovals(
     const first = Math.max(0, next - start);
     for (const [place, [distinct_id, email, user_id]] of people.entries()) {
       if (place < first || pending.length === page.limit) continue;
-      pending.push({ position: start + place + 1, distinct_id, email, user_id });
+      pending.push({ run_id: runId, position: start + place + 1, distinct_id, email, user_id });
     }
     next = start + PLACES_PER_BATCH;
   }

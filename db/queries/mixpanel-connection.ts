@@ -38,13 +38,16 @@ export async function upsertMixpanelConnection(
     .executeTakeFirstOrThrow();
 }
 
-/** False when there was none. */
-export async function deleteMixpanelConnection(db: Db, projectId: string): Promise<boolean> {
-  const { numDeletedRows } = await db
+/** What was deleted; undefined when there was none. */
+export async function deleteMixpanelConnection(
+  db: Db,
+  projectId: string,
+): Promise<MixpanelConnectionRow | undefined> {
+  return db
     .deleteFrom('mixpanel_connections')
     .where('project_id', '=', projectId)
+    .returningAll()
     .executeTakeFirst();
-  return numDeletedRows > 0n;
 }
 
 /** Mixpanel refused the service account or the plan: shown until the next good read. */

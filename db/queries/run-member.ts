@@ -3,10 +3,12 @@ import { hasBit } from '../bits.ts';
 import type { Db } from '../connect.ts';
 import type { SyncRunRow } from '../tables.ts';
 import type { MemberOutcome, RejectionReason } from '../values.ts';
+import { isAnyOf } from './scope.ts';
 import { NOTES } from './sync-batch.ts';
 
-/** One person of a run's ledger. position is unique within the outcome and grows. */
+/** One person of a run's ledger. position is unique within run and outcome, and grows. */
 export interface RunMemberRow {
+  run_id: string;
   position: string;
   distinct_id: string | null;
   email: string | null;
@@ -35,7 +37,7 @@ export const DRIFT_DETAIL = {
 export async function listRunMembers(
   db: Db,
   run: LedgerRun,
-  section: { outcome: LedgerOutcome; reason: RejectionReason | undefined },
+  section: { outcome: LedgerOutcome; reason: readonly RejectionReason[] | undefined },
   page: { limit: number; after: string | undefined },
 ): Promise<RunMemberRow[]> {
   if (section.outcome === 'REJECTED') {
@@ -45,7 +47,7 @@ export async function listRunMembers(
       .orderBy('id')
       .limit(page.limit)
       .execute();
-    return rows.map((row) => ({ ...row, outcome: 'REJECTED' }));
+    return rows.map((row) => ({ ...row, run_id: run.id, outcome: 'REJECTED' }));
   }
   if (section.reason !== undefined) return [];
   return await listBatchMembers(db, run, section.outcome, page);
@@ -75,6 +77,7 @@ async function listBatchMembers(
       if (hasBit(batch.refused, index) || note === NOTES.resent) continue;
       const [distinct_id, email, user_id] = people[index]!;
       members.push({
+        run_id: run.id,
         position: String(batch.number * PLACES_PER_BATCH + index + 1),
         distinct_id,
         email,
@@ -93,7 +96,7 @@ async function listBatchMembers(
 export async function countRunMembers(
   db: Db,
   run: LedgerRun,
-  section: { outcome: LedgerOutcome; reason: RejectionReason | undefined },
+  section: { outcome: LedgerOutcome; reason: readonly RejectionReason[] | undefined },
 ): Promise<number> {
   if (section.outcome === 'REJECTED') {
     const count = sql<number>`count(*)::int`.as('count');
@@ -118,7 +121,7 @@ function batchesOf(db: Db, run: LedgerRun, outcome: 'ADDED' | 'REMOVED') {
 }
 
 /** A run that broke off before its plan rejected nobody; of one whose ledger was deleted nobody is told. */
-function rejectionsOf(db: Db, run: LedgerRun, reason: RejectionReason | undefined) {
+function rejectionsOf(db: Db, run: LedgerRun, reason: readonly RejectionReason[] | undefined) {
   return db
     .selectFrom('rejections')
     .where('export_id', '=', run.export_id)
@@ -127,5 +130,5 @@ function rejectionsOf(db: Db, run: LedgerRun, reason: RejectionReason | undefine
     .$if(run.planned_at === null || run.ledger_deleted_at !== null, (query) =>
       query.where(sql<boolean>`false`),
     )
-    .$if(reason !== undefined, (query) => query.where('reason', '=', reason!));
+    .$if(reason !== undefined, (query) => query.where(isAnyOf('reason', reason!)));
 }

@@ -1,4 +1,4 @@
-import type { Expression } from 'kysely';
+import { type Expression, type RawBuilder, sql } from 'kysely';
 import type { Db } from '../connect.ts';
 
 /**
@@ -15,6 +15,15 @@ export function inProject(db: Db, projectId: string | Expression<string>) {
     exports: () => db.selectFrom('exports').where('exports.project_id', '=', projectId),
     syncRuns: () => db.selectFrom('sync_runs').where('sync_runs.project_id', '=', projectId),
   };
+}
+
+/** For filters by a list of values: with an empty one, nothing matches. */
+export function isAnyOf(
+  column: string,
+  values: readonly string[] | Expression<readonly string[]>,
+): RawBuilder<boolean> {
+  const array = Array.isArray(values) ? [...values] : values;
+  return sql<boolean>`${sql.ref(column)} = any(${array}::text[])`;
 }
 
 /** Rows of one project, as functions of db/queries take it. */

@@ -3,7 +3,7 @@ import { type Columns, rowAt, runColumns } from '../columns.ts';
 import { hotStatement } from '../hot-statement.ts';
 import type { SyncRunRow } from '../tables.ts';
 import type { SyncRunStatus } from '../values.ts';
-import { inProject, type ProjectScope } from './scope.ts';
+import { inProject, isAnyOf, type ProjectScope } from './scope.ts';
 
 const byIds = hotStatement<{ projectId: string; ids: readonly string[] }>('runs_by_id');
 
@@ -62,9 +62,7 @@ export async function listRuns(
       inProject(compiler, slot('projectId'))
         .syncRuns()
         .select([...columns.names])
-        .$if(filter.status !== undefined, (query) =>
-          query.where(sql<boolean>`status = any(${slot('status')}::text[])`),
-        )
+        .$if(filter.status !== undefined, (query) => query.where(isAnyOf('status', slot('status'))))
         .$if(after !== undefined, (query) => query.where('id', '<', slot('after')))
         .orderBy('id', 'desc')
         .limit(slot('limit')),
@@ -95,9 +93,7 @@ export async function listRunsOfExports(
         .selectFrom('sync_runs')
         .select([...columns.names])
         .where('export_id', '=', sql<number>`export.id`)
-        .$if(status !== undefined, (query) =>
-          query.where(sql<boolean>`status = any(${slot('status')}::text[])`),
-        )
+        .$if(status !== undefined, (query) => query.where(isAnyOf('status', slot('status'))))
         .$if(after !== undefined, (query) => query.where('id', '<', slot('after')))
         .orderBy('id', 'desc')
         .limit(slot('limit'));
@@ -119,10 +115,7 @@ export function findLastRuns(scope: ProjectScope, exportIds: readonly number[]):
 export async function countRuns({ db, projectId }: ProjectScope, { status }: RunFilter): Promise<number> {
   const { count } = await inProject(db, projectId)
     .syncRuns()
-    .$if(status !== undefined, (query) =>
-      // An array, because an empty list of states is no SQL.
-      query.where(sql<boolean>`status = any(${[...status!]}::text[])`),
-    )
+    .$if(status !== undefined, (query) => query.where(isAnyOf('status', status!)))
     .select(sql<number>`count(*)::int`.as('count'))
     .executeTakeFirstOrThrow();
   return count;
@@ -145,9 +138,7 @@ export async function countRunsOfExports(
         .innerJoin('sync_runs', 'sync_runs.export_id', 'exports.id')
         .select(['exports.id', sql<number>`count(*)::int`.as('count')])
         .where('exports.id', '=', sql<number>`any(${slot('exportIds')}::int[])`)
-        .$if(status !== undefined, (query) =>
-          query.where(sql<boolean>`sync_runs.status = any(${slot('status')}::text[])`),
-        )
+        .$if(status !== undefined, (query) => query.where(isAnyOf('sync_runs.status', slot('status'))))
         .groupBy('exports.id'),
     { projectId, exportIds, status: status ?? [] },
   );

@@ -53,16 +53,15 @@ export async function ensureEndpoint(db: Db, endpoint: NewEndpoint): Promise<voi
 }
 
 /** The one before is no longer known. */
-export function replaceEndpoint(db: Db, endpoint: NewEndpoint): Promise<WebhookEndpointRow> {
+export async function upsertEndpoint(db: Db, endpoint: NewEndpoint): Promise<void> {
   const { key, username, password } = endpoint;
-  return db
+  await db
     .insertInto('webhook_endpoints')
     .values(toValues(endpoint))
     .onConflict((conflict) =>
       conflict.columns(['project_id', 'partner']).doUpdateSet({ key, username, password }),
     )
-    .returningAll()
-    .executeTakeFirstOrThrow();
+    .execute();
 }
 
 /** When something came is kept to the second: many calls come in one. */

@@ -14,7 +14,10 @@ export async function requireCohort({ load }: Context, cohortId: string): Promis
 
 export function readCohorts(
   { viewer, sync }: Context,
-  args: PageArgs & { search?: string | null | undefined; source?: CohortSource | null | undefined },
+  args: PageArgs & {
+    search?: string | null | undefined;
+    source?: readonly CohortSource[] | null | undefined;
+  },
 ): Promise<Connection<CohortRow>> {
   const scope = { db: sync.db, projectId: viewer.project.id };
   const filter = { search: args.search ?? undefined, source: args.source ?? undefined };

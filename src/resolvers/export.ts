@@ -14,7 +14,7 @@ import { approvalDelay } from '../sync/removal-guard.ts';
 import { startExport } from '../sync/start-export.ts';
 import { requireCohort } from './cohort.ts';
 import { requireIntegration } from './integration.ts';
-import { requireMixpanel } from './mixpanel-connection.ts';
+import { requireMixpanel } from './mixpanel-account.ts';
 import { type Connection, isExportId, type PageArgs, pageOf } from './page.ts';
 
 export async function requireExport({ load }: Context, exportId: number): Promise<ExportRow> {
@@ -25,7 +25,10 @@ export async function requireExport({ load }: Context, exportId: number): Promis
 
 export function readExports(
   { viewer, sync }: Context,
-  args: PageArgs & { syncType?: SyncType | null | undefined; status?: ExportStatus | null | undefined },
+  args: PageArgs & {
+    syncType?: readonly SyncType[] | null | undefined;
+    status?: readonly ExportStatus[] | null | undefined;
+  },
   integrationId?: string,
 ): Promise<Connection<ExportRow>> {
   const scope = { db: sync.db, projectId: viewer.project.id };

@@ -5,7 +5,7 @@ import type { Context } from '../context.ts';
 import { CohortSyncError } from '../errors.ts';
 import { type ConnectIterableInput, connectIterable } from '../sync/connect-iterable.ts';
 import { disconnectIterable } from '../sync/disconnect-iterable.ts';
-import { newEndpoint, openEndpoint, type WebhookEndpoint } from '../sync/webhook-endpoint.ts';
+import { openEndpoint, replaceEndpoint, type WebhookEndpoint } from '../sync/webhook-endpoint.ts';
 import { hasRole } from './api-token.ts';
 
 export function readIntegrations({ viewer, sync }: Context): Promise<IntegrationRow[]> {
@@ -46,7 +46,8 @@ export async function readWebhook(
   return await openEndpoint(sync, integration.project_id, integration.provider);
 }
 
-export async function replaceWebhook(ctx: Context, provider: Provider): Promise<WebhookEndpoint> {
-  const { project_id } = await requireIntegration(ctx, provider);
-  return await newEndpoint(ctx.sync, project_id, provider);
+export async function replaceWebhook(ctx: Context, provider: Provider): Promise<IntegrationRow> {
+  const integration = await requireIntegration(ctx, provider);
+  await replaceEndpoint(ctx.sync, integration.project_id, provider);
+  return integration;
 }

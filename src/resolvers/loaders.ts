@@ -3,6 +3,7 @@ import { findTokensByIds } from '../../db/queries/api-token.ts';
 import { findCohortsByIds } from '../../db/queries/cohort.ts';
 import { findExportsByCohorts, findExportsByIds } from '../../db/queries/export.ts';
 import { findIntegrationsByIds, findMixpanelByIds } from '../../db/queries/integration.ts';
+import { countRejectionsByReason, type RejectionCount } from '../../db/queries/rejection.ts';
 import type { ProjectScope } from '../../db/queries/scope.ts';
 import { findLastRuns, findRunsByIds } from '../../db/queries/sync-run.ts';
 import type {
@@ -20,13 +21,15 @@ import { type QuerySchedule, readQuerySchedule } from '../sync/query-schedule.ts
 /** Rows of the caller's project by id; what is asked for in one go costs one statement. Unknown ids give undefined. */
 export interface Loaders {
   apiToken: Loader<string, ApiTokenRow>;
-  mixpanelConnection: Loader<string, MixpanelConnectionRow>;
+  mixpanelAccount: Loader<string, MixpanelConnectionRow>;
   integration: Loader<string, IntegrationRow>;
   cohort: Loader<string, CohortRow>;
   export: Loader<number, ExportRow>;
   syncRun: Loader<string, SyncRunRow>;
   /** By the id of the export. */
   lastRun: Loader<number, SyncRunRow>;
+  /** Of whom a run rejected, by its id. */
+  rejectionCounts: DataLoader<string, RejectionCount[]>;
   /** How the exports that are read from the project's Mixpanel share its queries. */
   querySchedule: DataLoader<'mixpanel', QuerySchedule>;
   /** By the id of the cohort. */
@@ -40,7 +43,7 @@ export function createLoaders(sync: SyncDeps, projectId: string): Loaders {
   const byId = (row: { id: string }) => row.id;
   return {
     apiToken: batch((ids) => findTokensByIds(scope, ids), byId),
-    mixpanelConnection: batch((ids) => findMixpanelByIds(scope, ids), byId),
+    mixpanelAccount: batch((ids) => findMixpanelByIds(scope, ids), byId),
     integration: batch((ids) => findIntegrationsByIds(scope, ids), byId),
     cohort: batch((ids) => findCohortsByIds(scope, ids), byId),
     export: batch(
@@ -51,6 +54,13 @@ export function createLoaders(sync: SyncDeps, projectId: string): Loaders {
     lastRun: batch(
       (ids) => findLastRuns(scope, ids),
       (row) => row.export_id,
+    ),
+    rejectionCounts: new DataLoader<string, RejectionCount[]>(
+      async (ids) => {
+        const counts = await countRejectionsByReason(scope, ids);
+        return ids.map((id) => counts.get(id) ?? []);
+      },
+      { cache: false },
     ),
     querySchedule: new DataLoader<'mixpanel', QuerySchedule>(
       async (keys) => {

@@ -17,7 +17,7 @@ import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import { cancelRun } from '../sync/cancel-run.ts';
 import { decideRemovals } from '../sync/decide-removals.ts';
-import { requireExport, requirePartners } from './export.ts';
+import { requirePartners } from './export.ts';
 import { type Connection, idKey, isRowId, type PageArgs, pageOf } from './page.ts';
 
 export async function requireRun({ load }: Context, runId: string): Promise<SyncRunRow> {
@@ -26,6 +26,7 @@ export async function requireRun({ load }: Context, runId: string): Promise<Sync
   return run;
 }
 
+/** Runs of the whole project, or of one of its exports. */
 export function readRuns(
   { viewer, sync }: Context,
   args: PageArgs & { status?: readonly SyncRunStatus[] | null | undefined },
@@ -38,16 +39,6 @@ export function readRuns(
     load: (page) => listRuns(scope, filter, page),
     count: () => countRuns(scope, filter),
   });
-}
-
-/** Runs of the whole project, or of one of its exports. Throws NotFoundError when it has no such export. */
-export async function readProjectRuns(
-  ctx: Context,
-  args: Parameters<typeof readRuns>[1],
-  exportId?: number,
-): Promise<Connection<SyncRunRow>> {
-  if (exportId !== undefined) await requireExport(ctx, exportId);
-  return await readRuns(ctx, args, exportId);
 }
 
 export async function readExportOf({ load }: Context, run: SyncRunRow): Promise<ExportRow> {
@@ -73,12 +64,14 @@ export function readRunMembers(
   { sync }: Context,
   run: SyncRunRow,
   args: PageArgs & {
-    outcome?: MemberOutcome | null | undefined;
-    reason?: RejectionReason | null | undefined;
+    outcome?: readonly MemberOutcome[] | null | undefined;
+    reason?: readonly RejectionReason[] | null | undefined;
   },
 ): Promise<Connection<RunMemberRow>> {
   const reason = args.reason ?? undefined;
-  const sections = LEDGER_OUTCOMES.filter((outcome) => args.outcome == null || args.outcome === outcome);
+  const sections = LEDGER_OUTCOMES.filter(
+    (outcome) => args.outcome == null || args.outcome.includes(outcome),
+  );
   return pageOf(args, {
     keyOf: (member: RunMemberRow) => [member.outcome, member.position] as [LedgerOutcome, string],
     parseKey: (value) => {

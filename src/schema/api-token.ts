@@ -35,6 +35,7 @@ builder.node(ApiToken, {
 builder.queryField('apiTokens', (t) =>
   t.field({
     type: ApiTokenConnection,
+    nullable: true,
     authScopes: READ,
     complexity: pageComplexity,
     description: "The project's tokens, newest first, revoked ones among them.",
@@ -67,6 +68,7 @@ const CreatedApiToken = builder
 builder.mutationFields((t) => ({
   createApiToken: t.field({
     type: CreatedApiToken,
+    nullable: true,
     authScopes: CHANGE,
     description:
       "A token of at most the caller's own role (FORBIDDEN above it). The secret is shown in this answer only.",
@@ -75,6 +77,7 @@ builder.mutationFields((t) => ({
   }),
   revokeApiToken: t.field({
     type: ApiToken,
+    nullable: true,
     authScopes: CHANGE,
     description:
       "Ends a token at once, with the sockets and streams it has opened. FORBIDDEN above the caller's own role; INVALID_STATE for the project's last OWNER token.",

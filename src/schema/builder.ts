@@ -59,7 +59,7 @@ export const builder = new SchemaBuilder<{
     decodeGlobalID: (id) => decodeId(id),
     nodeTypeOptions: { description: 'Anything that has a global id.' },
     nodeQueryOptions: {
-      description: 'Any object by its global id. NOT_FOUND when the project has no such object.',
+      description: 'Any object by its global id; null when the project has none with this id.',
       authScopes: { role: 'CONSUMER' },
       args: { id: { description: 'The id field of an object.' } },
       resolve: (_root, { id }, ctx) => loadNode(ctx, id),

@@ -1,7 +1,7 @@
-import { importCohort, pushWarning, readCohorts, requireCohort } from '../resolvers/cohort.ts';
+import { importCohort, pushWarning, readCohorts } from '../resolvers/cohort.ts';
 import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
 import { CohortSource, Provider } from './enums.ts';
-import { readId } from './global-id.ts';
+import { findRow } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
 import { Cohort, CohortConnection, Export } from './refs.ts';
 import { nameRule } from './rules.ts';
@@ -57,6 +57,7 @@ builder.node(Cohort, {
 builder.queryFields((t) => ({
   cohorts: t.field({
     type: CohortConnection,
+    nullable: true,
     authScopes: READ,
     complexity: pageComplexity,
     description: 'The cohorts of the project, by name.',
@@ -69,7 +70,7 @@ builder.queryFields((t) => ({
           refine: [(text) => !text.includes('\0'), { message: 'must not hold the character NUL.' }],
         },
       }),
-      source: t.arg({ type: CohortSource, description: 'Only those of this source.' }),
+      source: t.arg({ type: [CohortSource], description: 'Only those of one of these sources.' }),
     },
     resolve: (_root, args, ctx) => readCohorts(ctx, args),
   }),
@@ -77,9 +78,9 @@ builder.queryFields((t) => ({
     type: Cohort,
     nullable: true,
     authScopes: READ,
-    description: 'One cohort. NOT_FOUND when the project has none with this id.',
+    description: 'One cohort; null when the project has none with this id.',
     args: { id: t.arg.id({ required: true, description: 'The id of the cohort.' }) },
-    resolve: (_root, { id }, ctx) => requireCohort(ctx, readId('Cohort', 'cohort', id)),
+    resolve: (_root, { id }, ctx) => findRow(ctx, 'Cohort', id),
   }),
 }));
 
@@ -103,6 +104,7 @@ const ImportCohortInput = builder.inputType('ImportCohortInput', {
 builder.mutationField('importCohort', (t) =>
   t.field({
     type: Cohort,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'A cohort from a CSV or NDJSON file; the same name again replaces its members, and runs its dynamic export. A bad line is BAD_USER_INPUT with its number; then the old members stay.',

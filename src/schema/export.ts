@@ -7,7 +7,6 @@ import {
   readIntegrationOf,
   readIntervalMinutes,
   readNextRunAt,
-  requireExport,
   resumeExport,
   runExport,
   startSync,
@@ -16,7 +15,7 @@ import {
 import { readRuns } from '../resolvers/sync-run.ts';
 import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
 import { ExportStatus, ListAction, Provider, SyncType } from './enums.ts';
-import { readExportId, readId } from './global-id.ts';
+import { findRow, readExportId, readId } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
 import { Cohort, Export, ExportConnection, Integration, SyncRun, SyncRunConnection } from './refs.ts';
 
@@ -107,13 +106,14 @@ builder.node(Export, {
 builder.queryFields((t) => ({
   exports: t.field({
     type: ExportConnection,
+    nullable: true,
     authScopes: READ,
     complexity: pageComplexity,
     description: 'The exports of the project, newest first.',
     args: {
       ...pageArgs(t.arg),
-      syncType: t.arg({ type: SyncType, description: 'Only those of this type.' }),
-      status: t.arg({ type: ExportStatus, description: 'Only those in this state.' }),
+      syncType: t.arg({ type: [SyncType], description: 'Only those of one of these types.' }),
+      status: t.arg({ type: [ExportStatus], description: 'Only those in one of these states.' }),
     },
     resolve: (_root, args, ctx) => readExports(ctx, args),
   }),
@@ -121,9 +121,9 @@ builder.queryFields((t) => ({
     type: Export,
     nullable: true,
     authScopes: READ,
-    description: 'One export. NOT_FOUND when the project has none with this id.',
+    description: 'One export; null when the project has none with this id.',
     args: { id: t.arg.id({ required: true, description: 'The id of the export.' }) },
-    resolve: (_root, { id }, ctx) => requireExport(ctx, readExportId(id)),
+    resolve: (_root, { id }, ctx) => findRow(ctx, 'Export', id),
   }),
 }));
 
@@ -141,6 +141,7 @@ const exportIdArg = { required: true, description: 'The id of the export.' } as 
 builder.mutationFields((t) => ({
   startSync: t.field({
     type: SyncRun,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Exports a cohort: makes its export active with this type and queues a run, which is returned. The newest call decides the type. SYNC_ALREADY_RUNNING with extensions.runId; INVALID_STATE for group and vanished cohorts, or when another export writes to the list.',
@@ -152,6 +153,7 @@ builder.mutationFields((t) => ({
   }),
   runExport: t.field({
     type: SyncRun,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Runs an existing export now, a paused one once. INVALID_STATE for a stopped one; SYNC_ALREADY_RUNNING with extensions.runId, also while a run waits for approval.',
@@ -169,6 +171,7 @@ builder.mutationFields((t) => ({
   }),
   pauseExport: t.field({
     type: Export,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Starts no further runs; the one that is going goes on. INVALID_STATE for completed and stopped ones.',
@@ -177,6 +180,7 @@ builder.mutationFields((t) => ({
   }),
   resumeExport: t.field({
     type: Export,
+    nullable: true,
     authScopes: CHANGE,
     description: 'Starts runs again, on the same grid. INVALID_STATE for completed and stopped ones.',
     args: { exportId: t.arg.id(exportIdArg) },
@@ -184,6 +188,7 @@ builder.mutationFields((t) => ({
   }),
   stopExport: t.field({
     type: Export,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Ends an export; a run that is going is cancelled first. The list is kept, emptied by a run, or deleted before this answers (INVALID_STATE when Iterable says that it is in use; then nothing changed).',

@@ -88,12 +88,14 @@ builder.node(Integration, {
 builder.queryFields((t) => ({
   integrations: t.field({
     type: [Integration],
+    nullable: true,
     authScopes: READ,
     description: 'Every provider the service knows, connected or not.',
     resolve: (_root, _args, ctx) => readIntegrations(ctx),
   }),
   integration: t.field({
     type: Integration,
+    nullable: true,
     authScopes: READ,
     description: 'One provider, connected or not.',
     args: { provider: t.arg({ type: Provider, required: true, description: 'Which.' }) },
@@ -163,6 +165,7 @@ const DisconnectIntegrationInput = builder.inputType('DisconnectIntegrationInput
 builder.mutationFields((t) => ({
   connectIntegration: t.field({
     type: Integration,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Checks the key against Iterable before it stores anything. Connecting again replaces key and settings. INVALID_CREDENTIALS; INSUFFICIENT_PERMISSIONS for a read-only key; PARTNER_UNAVAILABLE.',
@@ -177,6 +180,7 @@ builder.mutationFields((t) => ({
   }),
   disconnectIntegration: t.field({
     type: Integration,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Stops every export of the integration and forgets the key. Lists in Iterable stay as they are. A run that is going ends FAILED with INTEGRATION_DISCONNECTED between two batches.',
@@ -184,7 +188,8 @@ builder.mutationFields((t) => ({
     resolve: (_root, { input }, ctx) => disconnectIntegration(ctx, input.provider),
   }),
   replaceIntegrationWebhook: t.field({
-    type: WebhookEndpoint,
+    type: Integration,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Another address and other credentials for the webhook. The ones before are refused from now on. INTEGRATION_NOT_CONNECTED.',

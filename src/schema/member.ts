@@ -4,15 +4,19 @@ import {
   readMemberHistory,
   readMemberLists,
   readRunOf,
+  sealMemberKey,
 } from '../resolvers/member.ts';
 import { builder, pageComplexity, READ } from './builder.ts';
 import { MemberOutcome, RejectionReason } from './enums.ts';
+import { encodeId, rowIdDescription } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
 import { Export, Member, MemberEvent, MemberEventConnection, SyncRun } from './refs.ts';
 import { personKeyRule } from './rules.ts';
 
-Member.implement({
-  description: "One person's story, over all lists and runs of the project.",
+builder.node(Member, {
+  description:
+    "One person's story, over all lists and runs of the project. Its id tells nothing of the person, and stays the same until ENCRYPTION_KEY changes; by e-mail, userId and distinctId there is a story, and an id, each.",
+  id: { resolve: (member, _args, ctx) => `${ctx.viewer.project.id}:${sealMemberKey(ctx, member)}` },
   fields: (t) => ({
     email: t.exposeString('email', {
       nullable: true,
@@ -45,6 +49,11 @@ Member.implement({
 MemberEvent.implement({
   description: 'One thing that happened to a person.',
   fields: (t) => ({
+    // Without the time, which is told more exactly once Iterable has answered.
+    id: t.id({
+      description: rowIdDescription,
+      resolve: ({ key }) => encodeId('MemberEvent', key.slice(1).join('-')),
+    }),
     at: t.expose('at', { type: 'DateTime', description: 'When; of a rejection: when it was first found.' }),
     run: t.field({
       type: SyncRun,

@@ -51,9 +51,12 @@ const MessagingWhatIf = builder.objectRef<WhatIf>('MessagingWhatIf').implement({
   }),
 });
 
-const MessagingUsage = builder.objectRef<Usage>('MessagingUsage').implement({
+const MessagingUsage = builder.objectRef<Usage>('MessagingUsage');
+
+builder.node(MessagingUsage, {
   description:
     "Iterable's events of a month on their way to Mixpanel, and the people whom they make monthly tracked users there: at most so many, because other events may do it anyway. eventsReceived = eventsImported + eventsRejected + eventsPending; exemptEvents + countedEvents = eventsReceived - eventsRejected.",
+  id: { resolve: ({ month }, _args, ctx) => `${ctx.viewer.project.id}:${month}` },
   fields: (t) => ({
     month: t.exposeString('month', { description: "YYYY-MM: the UTC month of the events' own time." }),
     eventsReceived: t.exposeInt('eventsReceived', {
@@ -107,6 +110,7 @@ const MessagingUsage = builder.objectRef<Usage>('MessagingUsage').implement({
 builder.queryField('messagingUsage', (t) =>
   t.field({
     type: MessagingUsage,
+    nullable: true,
     authScopes: READ,
     description:
       'Iterable events written back to Mixpanel, and what they do to the MTU bill; of everything that has come in by now, unless that takes more than five seconds to file. BAD_USER_INPUT when month is not YYYY-MM.',

@@ -6,11 +6,11 @@ type Types = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer T> ? T
 
 /** first and after of every connection. */
 export function pageArgs(arg: ArgBuilder<Types>) {
-  const message = `must be from 1 to ${MAX_PAGE_SIZE}.`;
+  const message = `must be from 0 to ${MAX_PAGE_SIZE}.`;
   return {
     first: arg.int({
-      description: `How many rows, 1 to ${MAX_PAGE_SIZE}; 20 unless given.`,
-      validate: { min: [1, { message }], max: [MAX_PAGE_SIZE, { message }] },
+      description: `How many rows, 0 to ${MAX_PAGE_SIZE}; 20 unless given.`,
+      validate: { min: [0, { message }], max: [MAX_PAGE_SIZE, { message }] },
     }),
     after: arg.string({
       description: 'The cursor after which to begin.',

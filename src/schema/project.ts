@@ -58,6 +58,7 @@ const CreatedProject = builder
 builder.mutationField('createProject', (t) =>
   t.field({
     type: CreatedProject,
+    nullable: true,
     authScopes: OWN,
     description:
       'A further project in this deployment, with its first OWNER token. For OWNERs of the first project; FORBIDDEN otherwise.',

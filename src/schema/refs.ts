@@ -5,24 +5,25 @@ import type {
   CohortRow,
   ExportRow,
   IntegrationRow,
-  MixpanelConnectionRow,
   ProjectRow,
   SyncRunRow,
 } from '../../db/tables.ts';
-import type { MemberEvent as MemberEventValue, MemberStory } from '../sync/member-story.ts';
+import type { Member as MemberValue } from '../resolvers/member.ts';
+import type { MixpanelAccount as MixpanelAccountValue } from '../resolvers/mixpanel-account.ts';
+import type { MemberEvent as MemberEventValue } from '../sync/member-story.ts';
 import { builder } from './builder.ts';
 
 /** The types that name each other. Rows keep the database's spelling; the fields give the API's. */
 export const Project = builder.objectRef<Pick<ProjectRow, 'id' | 'name'>>('Project');
 export const ApiToken = builder.objectRef<ApiTokenRow>('ApiToken');
-export const MixpanelConnection = builder.objectRef<MixpanelConnectionRow>('MixpanelConnection');
+export const MixpanelAccount = builder.objectRef<MixpanelAccountValue>('MixpanelAccount');
 export const Integration = builder.objectRef<IntegrationRow>('Integration');
 export const Cohort = builder.objectRef<CohortRow>('Cohort');
 export const Export = builder.objectRef<ExportRow>('Export');
 export const SyncRun = builder.objectRef<SyncRunRow>('SyncRun');
 export const PendingRemoval = builder.objectRef<PendingRemovalRow>('PendingRemoval');
 export const RunMember = builder.objectRef<RunMemberRow>('RunMember');
-export const Member = builder.objectRef<MemberStory>('Member');
+export const Member = builder.objectRef<MemberValue>('Member');
 export const MemberEvent = builder.objectRef<MemberEventValue>('MemberEvent');
 
 const totalCount = { description: 'How many rows the whole list has.' };

@@ -18,6 +18,7 @@ function parseInstant(value: unknown): Date {
 
 builder.scalarType('DateTime', {
   description: 'An instant in ISO 8601, UTC, with milliseconds: 2026-01-31T12:00:00.000Z.',
+  specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html',
   serialize: (value) => value.toISOString(),
   parseValue: parseInstant,
   parseLiteral: (node) => parseInstant(node.kind === Kind.STRING ? node.value : undefined),

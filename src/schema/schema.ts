@@ -3,7 +3,7 @@ import './scalars.ts';
 import './enums.ts';
 import './project.ts';
 import './api-token.ts';
-import './mixpanel-connection.ts';
+import './mixpanel-account.ts';
 import './integration.ts';
 import './cohort.ts';
 import './export.ts';

@@ -1,19 +1,9 @@
-import type { RejectionReason as RejectionReasonValue } from '../../db/values.ts';
 import { previewSync } from '../resolvers/export.ts';
 import type { SyncPreview as SyncPreviewValue } from '../sync/preview-sync.ts';
 import { builder, CHANGE } from './builder.ts';
-import { Provider, RejectionReason } from './enums.ts';
+import { Provider } from './enums.ts';
 import { readId } from './global-id.ts';
-
-const RejectionCount = builder
-  .objectRef<{ reason: RejectionReasonValue; count: number }>('RejectionCount')
-  .implement({
-    description: 'How many are rejected for one reason.',
-    fields: (t) => ({
-      reason: t.expose('reason', { type: RejectionReason, description: 'Why.' }),
-      count: t.exposeInt('count', { description: 'Members of the cohort.' }),
-    }),
-  });
+import { RejectionCount } from './rejection-count.ts';
 
 const SyncPreview = builder.objectRef<SyncPreviewValue>('SyncPreview').implement({
   description:
@@ -53,6 +43,7 @@ const PreviewSyncInput = builder.inputType('PreviewSyncInput', {
 builder.mutationField('previewSync', (t) =>
   t.field({
     type: SyncPreview,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'What startSync would do now, without doing it: reads the cohort (one counted query of Mixpanel), and the list where a run would. Nothing is written to Iterable. INVALID_STATE and SYNC_ALREADY_RUNNING as of startSync, and INVALID_STATE when nobody in the cohort has an identity; RATE_LIMITED with extensions.retryAfterSeconds; INVALID_CREDENTIALS; PARTNER_UNAVAILABLE.',

@@ -5,9 +5,8 @@ import {
   decideSyncRun,
   readExportOf,
   readPendingRemovals,
-  readProjectRuns,
   readRunMembers,
-  requireRun,
+  readRuns,
 } from '../resolvers/sync-run.ts';
 import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
 import {
@@ -18,7 +17,7 @@ import {
   SyncRunStatus,
   SyncTrigger,
 } from './enums.ts';
-import { readExportId, readId } from './global-id.ts';
+import { encodeId, findRow, readExportFilter, readId, rowIdDescription } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
 import {
   Export,
@@ -29,6 +28,7 @@ import {
   SyncRun,
   SyncRunConnection,
 } from './refs.ts';
+import { RejectionCount } from './rejection-count.ts';
 
 const SyncCounts = builder.objectRef<SyncRunRow>('SyncCounts').implement({
   description:
@@ -71,6 +71,10 @@ const PERSON = {
 RunMember.implement({
   description: 'What became of one person in a run.',
   fields: (t) => ({
+    id: t.id({
+      description: rowIdDescription,
+      resolve: ({ run_id, outcome, position }) => encodeId('RunMember', `${run_id}-${outcome}-${position}`),
+    }),
     distinctId: t.exposeString('distinct_id', PERSON.distinctId),
     email: t.exposeString('email', PERSON.email),
     userId: t.exposeString('user_id', PERSON.userId),
@@ -91,6 +95,10 @@ RunMember.implement({
 PendingRemoval.implement({
   description: 'Somebody whose removal waits for approval.',
   fields: (t) => ({
+    id: t.id({
+      description: rowIdDescription,
+      resolve: ({ run_id, position }) => encodeId('PendingRemoval', `${run_id}-${position}`),
+    }),
     distinctId: t.exposeString('distinct_id', PERSON.distinctId),
     email: t.exposeString('email', PERSON.email),
     userId: t.exposeString('user_id', PERSON.userId),
@@ -141,6 +149,12 @@ builder.node(SyncRun, {
       description:
         'When what it did with each person was deleted (LEDGER_RETENTION, 30 days by default); members is empty since. Null before.',
     }),
+    rejectedByReason: t.field({
+      type: [RejectionCount],
+      description:
+        'The rejected, by reason, the most frequent first; of a run that is over they add up to counts.rejected. Empty once ledgerDeletedAt is set.',
+      resolve: (run, _args, ctx) => ctx.load.rejectionCounts.load(run.id),
+    }),
     pendingRemovals: t.field({
       type: PendingRemovalConnection,
       complexity: pageComplexity,
@@ -156,8 +170,11 @@ builder.node(SyncRun, {
         'What happened to each person: those added, then removed, then rejected. Unchanged people are counted, not listed.',
       args: {
         ...pageArgs(t.arg),
-        outcome: t.arg({ type: MemberOutcome, description: 'Only these; UNCHANGED gives nobody.' }),
-        reason: t.arg({ type: RejectionReason, description: 'Only those rejected for this reason.' }),
+        outcome: t.arg({ type: [MemberOutcome], description: 'Only these; UNCHANGED gives nobody.' }),
+        reason: t.arg({
+          type: [RejectionReason],
+          description: 'Only those rejected for one of these reasons.',
+        }),
       },
       resolve: (run, args, ctx) => readRunMembers(ctx, run, args),
     }),
@@ -167,26 +184,27 @@ builder.node(SyncRun, {
 builder.queryFields((t) => ({
   syncRuns: t.field({
     type: SyncRunConnection,
+    nullable: true,
     authScopes: READ,
     complexity: pageComplexity,
     description: 'The runs of the project, newest first.',
     args: {
       ...pageArgs(t.arg),
       exportId: t.arg.id({
-        description: 'Only those of this export; NOT_FOUND when the project has none with this id.',
+        description: 'Only those of this export; none when the project has no export with this id.',
       }),
       status: t.arg({ type: [SyncRunStatus], description: 'Only those in one of these states.' }),
     },
     resolve: (_root, args, ctx) =>
-      readProjectRuns(ctx, args, args.exportId == null ? undefined : readExportId(args.exportId)),
+      readRuns(ctx, args, args.exportId == null ? undefined : readExportFilter(args.exportId)),
   }),
   syncRun: t.field({
     type: SyncRun,
     nullable: true,
     authScopes: READ,
-    description: 'One run. NOT_FOUND when the project has none with this id.',
+    description: 'One run; null when the project has none with this id.',
     args: { id: t.arg.id({ required: true, description: 'The id of the run.' }) },
-    resolve: (_root, { id }, ctx) => requireRun(ctx, readId('SyncRun', 'sync run', id)),
+    resolve: (_root, { id }, ctx) => findRow(ctx, 'SyncRun', id),
   }),
 }));
 
@@ -196,6 +214,7 @@ const readRunId = (id: string) => readId('SyncRun', 'sync run', id);
 builder.mutationFields((t) => ({
   cancelSyncRun: t.field({
     type: SyncRun,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Ends a run: a queued or held one at once, a running one between two batches; what was sent stays sent and is recorded. INVALID_STATE when it is over.',
@@ -204,6 +223,7 @@ builder.mutationFields((t) => ({
   }),
   approveRemovals: t.field({
     type: SyncRun,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Lets a run that the removal guard holds remove the people who were pending: the cohort is read again, those of them who still do not qualify are removed, newcomers are added, and anybody else waits for the next run. The counts are then those of the second reading. INVALID_STATE when the run is not held; MIXPANEL_NOT_CONNECTED, INTEGRATION_NOT_CONNECTED.',
@@ -212,6 +232,7 @@ builder.mutationFields((t) => ({
   }),
   discardRemovals: t.field({
     type: SyncRun,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Finishes a run that the removal guard holds without removing: additions that had waited are sent, and the people who were pending are kept on the list (Export.keptCount). INVALID_STATE when the run is not held; INTEGRATION_NOT_CONNECTED.',

@@ -61,7 +61,13 @@ export async function connectMixpanel(
   });
 }
 
-/** Forgets the service account. Cohorts and exports stay; nothing runs until Mixpanel is connected again. */
-export async function disconnectMixpanel(deps: SyncDeps, projectId: string): Promise<boolean> {
+/**
+ * Forgets the service account, and returns what was forgotten. Cohorts and exports stay; nothing runs until Mixpanel is
+ * connected again.
+ */
+export async function disconnectMixpanel(
+  deps: SyncDeps,
+  projectId: string,
+): Promise<MixpanelConnectionRow | undefined> {
   return await deleteMixpanelConnection(deps.db, projectId);
 }

@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { ensureEndpoint, findEndpoint, replaceEndpoint } from '../../db/queries/webhook-endpoint.ts';
+import { ensureEndpoint, findEndpoint, upsertEndpoint } from '../../db/queries/webhook-endpoint.ts';
 import type { Partner } from '../../db/values.ts';
 import type { WebhookEndpointRow } from '../../db/webhook-tables.ts';
 import type { SyncDeps } from './deps.ts';
@@ -38,19 +38,13 @@ export async function giveEndpoint(
 }
 
 /** Another address and other credentials; the ones before are no longer known. */
-export async function newEndpoint(
+export async function replaceEndpoint(
   { db, secrets }: Pick<SyncDeps, 'db' | 'secrets'>,
   projectId: string,
   partner: Partner,
-): Promise<WebhookEndpoint> {
+): Promise<void> {
   const { password, ...made } = makeEndpoint(partner);
-  const row = await replaceEndpoint(db, {
-    projectId,
-    partner,
-    ...made,
-    password: secrets.encrypt(password),
-  });
-  return toEndpoint(row, password);
+  await upsertEndpoint(db, { projectId, partner, ...made, password: secrets.encrypt(password) });
 }
 
 interface Credentials {

@@ -2,21 +2,23 @@ import {
   connectMixpanel,
   countQueries,
   disconnectMixpanel,
+  MAX_REFRESHED_COHORTS,
   readAttention,
   readMixpanel,
+  readStatus,
   readWebhook,
   refreshCohorts,
   replaceWebhook,
-} from '../resolvers/mixpanel-connection.ts';
+} from '../resolvers/mixpanel-account.ts';
 import { builder, CHANGE, READ } from './builder.ts';
 import { IdMerge, IntegrationStatus, MixpanelRegion } from './enums.ts';
-import { Cohort, MixpanelConnection } from './refs.ts';
+import { Cohort, MixpanelAccount } from './refs.ts';
 import { credentialRule } from './rules.ts';
 import { WebhookEndpoint } from './webhook-endpoint.ts';
 
-builder.node(MixpanelConnection, {
+builder.node(MixpanelAccount, {
   description: "The project's access to Mixpanel: one Mixpanel project, by a service account.",
-  id: { resolve: (connection) => connection.id },
+  id: { resolve: (account) => account.id },
   fields: (t) => ({
     region: t.expose('region', { type: MixpanelRegion, description: 'Where the Mixpanel project lives.' }),
     projectId: t.exposeString('mixpanel_project_id', { description: "Mixpanel's numeric project id." }),
@@ -26,8 +28,9 @@ builder.node(MixpanelConnection, {
     }),
     status: t.field({
       type: IntegrationStatus,
-      description: 'Whether cohorts can be read and events imported.',
-      resolve: (connection) => (readAttention(connection) === null ? 'CONNECTED' : 'NEEDS_ATTENTION'),
+      description:
+        'Whether cohorts can be read and events imported. DISCONNECTED only in the answer of disconnectMixpanel.',
+      resolve: readStatus,
     }),
     attention: t.string({
       nullable: true,
@@ -42,28 +45,28 @@ builder.node(MixpanelConnection, {
     }),
     queriesUsedLastHour: t.int({
       description: 'Counted Query API calls of the last hour, by this service.',
-      resolve: (connection, _args, ctx) => countQueries(ctx, connection),
+      resolve: (account, _args, ctx) => countQueries(ctx, account),
     }),
     queriesPerHour: t.int({
       description: 'How many may be made in an hour; 0: as many as wanted.',
-      resolve: (_connection, _args, ctx) => ctx.sync.env.mixpanel.queriesPerHour,
+      resolve: (_account, _args, ctx) => ctx.sync.env.mixpanel.queriesPerHour,
     }),
     webhook: t.field({
       type: WebhookEndpoint,
       nullable: true,
       description:
         "Where Mixpanel's cohort webhook is to be pointed, with its Basic credentials (role ADMIN; null for others).",
-      resolve: (connection, _args, ctx) => readWebhook(ctx, connection),
+      resolve: (account, _args, ctx) => readWebhook(ctx, account),
     }),
   }),
 });
 
 builder.queryField('mixpanel', (t) =>
   t.field({
-    type: MixpanelConnection,
+    type: MixpanelAccount,
     nullable: true,
     authScopes: READ,
-    description: 'The connection to Mixpanel; null when there is none.',
+    description: 'The access to Mixpanel; null when it is not connected.',
     resolve: (_root, _args, ctx) => readMixpanel(ctx),
   }),
 );
@@ -98,21 +101,25 @@ const ConnectMixpanelInput = builder.inputType('ConnectMixpanelInput', {
 
 builder.mutationFields((t) => ({
   connectMixpanel: t.field({
-    type: MixpanelConnection,
+    type: MixpanelAccount,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Checks the service account by reading the cohort list (one counted query), which is kept; then stores it encrypted. Another projectId than before stops the exports of the old cohorts. INVALID_CREDENTIALS, INSUFFICIENT_PERMISSIONS, PARTNER_UNAVAILABLE, RATE_LIMITED: nothing was stored.',
     args: { input: t.arg({ type: ConnectMixpanelInput, required: true, description: 'What to connect.' }) },
     resolve: (_root, { input }, ctx) => connectMixpanel(ctx, input),
   }),
-  disconnectMixpanel: t.boolean({
+  disconnectMixpanel: t.field({
+    type: MixpanelAccount,
+    nullable: true,
     authScopes: CHANGE,
     description:
-      'Forgets the service account; false when there was none. Cohorts and exports stay, but do not run until Mixpanel is connected again.',
+      'Forgets the service account, and returns what it was, DISCONNECTED now; null when Mixpanel was not connected. Cohorts and exports stay, but do not run until it is connected again.',
     resolve: (_root, _args, ctx) => disconnectMixpanel(ctx),
   }),
   replaceMixpanelWebhook: t.field({
-    type: WebhookEndpoint,
+    type: MixpanelAccount,
+    nullable: true,
     authScopes: CHANGE,
     description:
       'Another address and other credentials for the cohort webhook. The ones before are refused from now on, which pauses what Mixpanel still sends there. MIXPANEL_NOT_CONNECTED.',
@@ -120,9 +127,10 @@ builder.mutationFields((t) => ({
   }),
   refreshCohorts: t.field({
     type: [Cohort],
+    nullable: true,
     authScopes: CHANGE,
-    description:
-      'Reads the cohort list from Mixpanel now (one counted query). MIXPANEL_NOT_CONNECTED; RATE_LIMITED with retryAfterSeconds; PARTNER_UNAVAILABLE.',
+    complexity: { field: 1, multiplier: MAX_REFRESHED_COHORTS },
+    description: `Reads the cohort list from Mixpanel now (one counted query), and returns the first ${MAX_REFRESHED_COHORTS} by name of the cohorts that are on it; the query cohorts has all. MIXPANEL_NOT_CONNECTED; RATE_LIMITED with extensions.retryAfterSeconds; INVALID_CREDENTIALS; INSUFFICIENT_PERMISSIONS; PARTNER_UNAVAILABLE.`,
     resolve: (_root, _args, ctx) => refreshCohorts(ctx),
   }),
 }));
