@@ -61,7 +61,7 @@ export async function listCohortCards(
   const own = sql`name collate "C"`;
   const rows = await cohortPage.run(
     db,
-    [keyOf(wanted), pattern && 'search', filter.source && 'source', page.after && 'after'].join(),
+    [nameOfWanted(wanted), pattern && 'search', filter.source && 'source', page.after && 'after'].join(),
     (compiler, slot) => {
       const filtered = () =>
         inProject(compiler, slot('projectId'))
@@ -87,7 +87,7 @@ export async function listCohortCards(
         .selectAll()
         .where('exports.cohort_id', '=', sql<string>`cohort.id`)
         .where('exports.integration_id', '=', provider)
-        .limit(1);
+        .limit(sql.lit(1));
       return sql`select ${valuesOf(wanted, filtered().select(sql<number>`count(*)::int`.as('rows')))}
         from (${cohorts}) as cohort
         ${wanted.export ? sql`left join lateral (${exports}) as export on true` : sql``}
@@ -118,7 +118,6 @@ interface ExportPageValues {
   integrationId: string;
   syncType: readonly SyncType[];
   status: readonly ExportStatus[];
-  ids: readonly number[];
   after: number;
   limit: number;
 }
@@ -127,33 +126,16 @@ const exportPage = hotStatement<ExportPageValues>('export_page');
 
 /** Exports, newest first; after the one with the id `after`. */
 export async function listExportCards(
-  scope: ProjectScope,
+  { db, projectId }: ProjectScope,
   filter: ExportFilter,
   page: { limit: number; after: number | undefined },
   wanted: Wanted,
 ): Promise<CardPage> {
-  return toPage(wanted, await runExportPage(scope, filter, page, wanted));
-}
-
-export async function findExportCards(
-  scope: ProjectScope,
-  ids: readonly number[],
-  wanted: Wanted,
-): Promise<Card[]> {
-  return toPage(wanted, await runExportPage(scope, { ids }, undefined, wanted)).cards;
-}
-
-function runExportPage(
-  { db, projectId }: ProjectScope,
-  filter: ExportFilter & { ids?: readonly number[] },
-  page: { limit: number; after: number | undefined } | undefined,
-  wanted: Wanted,
-): Promise<unknown[][]> {
-  const { syncType, status, integrationId, ids } = filter;
-  const conditions = [syncType && 'type', status && 'status', integrationId && 'integration', ids && 'ids'];
-  return exportPage.run(
+  const { syncType, status, integrationId } = filter;
+  const conditions = [syncType && 'type', status && 'status', integrationId && 'integration'];
+  const rows = await exportPage.run(
     db,
-    [keyOf(wanted), ...conditions, page && 'page', page?.after !== undefined && 'after'].join(),
+    [nameOfWanted(wanted), ...conditions, page.after !== undefined && 'after'].join(),
     (compiler, slot) => {
       const filtered = () =>
         inProject(compiler, slot('projectId'))
@@ -162,14 +144,12 @@ function runExportPage(
           .$if(status !== undefined, (query) => query.where(isAnyOf('status', slot('status'))))
           .$if(integrationId !== undefined, (query) =>
             query.where('integration_id', '=', slot('integrationId')),
-          )
-          .$if(ids !== undefined, (query) =>
-            query.where('exports.id', '=', sql<number>`any(${slot('ids')}::int[])`),
           );
       const exports = filtered()
         .select([...(wanted.export ?? exportColumns.all).names])
-        .$if(page?.after !== undefined, (query) => query.where('id', '<', slot('after')))
-        .$if(page !== undefined, (query) => query.orderBy('id', 'desc').limit(slot('limit')));
+        .$if(page.after !== undefined, (query) => query.where('id', '<', slot('after')))
+        .orderBy('id', 'desc')
+        .limit(slot('limit'));
       return sql`select ${valuesOf(wanted, filtered().select(sql<number>`count(*)::int`.as('rows')))}
         from (${exports}) as export
         ${wanted.cohort ? sql`join cohorts as cohort on cohort.id = export.cohort_id` : sql``}
@@ -181,11 +161,11 @@ function runExportPage(
       integrationId: integrationId ?? '0',
       syncType: syncType ?? [],
       status: status ?? [],
-      ids: ids ?? [],
-      after: page?.after ?? 0,
-      limit: page?.limit ?? 0,
+      after: page.after ?? 0,
+      limit: page.limit,
     },
   );
+  return toPage(wanted, rows);
 }
 
 /** Laterals, because each of them is one look-up in an index, whatever the planner thinks of the size of the tables. */
@@ -195,7 +175,7 @@ function belowExport(compiler: Db, { integration, run }: Wanted): RawBuilder<unk
     .select([...(run ?? runColumns.all).names])
     .where('sync_runs.export_id', '=', sql<number>`export.id`)
     .orderBy('id', 'desc')
-    .limit(1);
+    .limit(sql.lit(1));
   return sql`
     ${integration ? sql`left join integrations as integration on integration.id = export.integration_id` : sql``}
     ${run ? sql`left join lateral (${runs}) as run on true` : sql``}`;
@@ -203,7 +183,8 @@ function belowExport(compiler: Db, { integration, run }: Wanted): RawBuilder<unk
 
 const PARTS = ['cohort', 'export', 'integration', 'run'] as const;
 
-function keyOf(wanted: Wanted): string {
+/** The same for all that want the same. */
+export function nameOfWanted(wanted: Wanted): string {
   return [...PARTS.map((part) => wanted[part]?.key), wanted.total && 'total'].join(' ');
 }
 

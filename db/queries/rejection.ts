@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { toPlainArray } from '../array-literal.ts';
 import type { Db } from '../connect.ts';
+import { hotStatement } from '../hot-statement.ts';
 import type { RejectionReason } from '../values.ts';
 import { inProject, type ProjectScope } from './scope.ts';
 
@@ -24,6 +25,8 @@ export interface RejectionCount {
   count: number;
 }
 
+const countsByReason = hotStatement<{ projectId: string; runIds: readonly string[] }>('rejection_counts');
+
 /**
  * Whom the ledgers of these runs have as rejected, by reason: the most frequent first, then by name. Runs without any
  * have no entry. However many runs of one export there are, its rejections are read once.
@@ -32,27 +35,36 @@ export async function countRejectionsByReason(
   { db, projectId }: ProjectScope,
   runIds: readonly string[],
 ): Promise<Map<string, RejectionCount[]>> {
-  const runs = inProject(db, projectId)
-    .syncRuns()
-    .select(['id', 'export_id'])
-    .where('id', '=', sql<string>`any(${toPlainArray(runIds)}::bigint[])`)
-    // As listRunMembers: without a plan nobody was rejected, and of a ledger that was deleted nobody is told.
-    .where('planned_at', 'is not', null)
-    .where('ledger_deleted_at', 'is', null);
-  const { rows } = await sql<RejectionCount & { runId: string }>`
-    with run as (${runs}), stretch as (
-      select export_id, reason, since_run_id, until_run_id, count(*) as people from rejections
-      where export_id = any(array(select export_id from run))
-      group by export_id, reason, since_run_id, until_run_id
-    )
-    select run.id as "runId", reason, sum(people)::int as count
-    from run join stretch on stretch.export_id = run.export_id
-      and since_run_id <= run.id and (until_run_id is null or until_run_id > run.id)
-    group by run.id, reason
-    order by count desc, reason collate "C"`.execute(db);
+  const rows = await countsByReason.run(
+    db,
+    '',
+    (compiler, slot) => {
+      const runs = inProject(compiler, slot('projectId'))
+        .syncRuns()
+        .select(['id', 'export_id'])
+        .where('id', '=', sql<string>`any(${slot('runIds')}::bigint[])`)
+        // As listRunMembers: without a plan nobody was rejected, and of a ledger that was deleted nobody is told.
+        .where('planned_at', 'is not', null)
+        .where('ledger_deleted_at', 'is', null);
+      return sql`
+        with run as (${runs}), stretch as (
+          select export_id, reason, since_run_id, until_run_id, count(*) as people from rejections
+          where export_id = any(array(select export_id from run))
+          group by export_id, reason, since_run_id, until_run_id
+        )
+        select run.id, reason, sum(people)::int as count
+        from run join stretch on stretch.export_id = run.export_id
+          and since_run_id <= run.id and (until_run_id is null or until_run_id > run.id)
+        group by run.id, reason
+        order by count desc, reason collate "C"`;
+    },
+    { projectId, runIds },
+  );
   const byRun = new Map<string, RejectionCount[]>();
-  for (const { runId, reason, count } of rows) {
-    byRun.set(runId, [...(byRun.get(runId) ?? []), { reason, count }]);
+  for (const [runId, reason, count] of rows as [string, RejectionReason, number][]) {
+    const counts = byRun.get(runId) ?? [];
+    byRun.set(runId, counts);
+    counts.push({ reason, count });
   }
   return byRun;
 }

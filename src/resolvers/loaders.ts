@@ -17,9 +17,10 @@ import type {
 import type { Provider } from '../../db/values.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { type QuerySchedule, readQuerySchedule } from '../sync/query-schedule.ts';
+import { createPageLoaders, type PageLoaders } from './page-loaders.ts';
 
 /** Rows of the caller's project by id; what is asked for in one go costs one statement. Unknown ids give undefined. */
-export interface Loaders {
+export interface Loaders extends PageLoaders {
   apiToken: Loader<string, ApiTokenRow>;
   mixpanelAccount: Loader<string, MixpanelConnectionRow>;
   integration: Loader<string, IntegrationRow>;
@@ -42,6 +43,7 @@ export function createLoaders(sync: SyncDeps, projectId: string): Loaders {
   const scope: ProjectScope = { db: sync.db, projectId };
   const byId = (row: { id: string }) => row.id;
   return {
+    ...createPageLoaders(scope),
     apiToken: batch((ids) => findTokensByIds(scope, ids), byId),
     mixpanelAccount: batch((ids) => findMixpanelByIds(scope, ids), byId),
     integration: batch((ids) => findIntegrationsByIds(scope, ids), byId),
@@ -57,7 +59,7 @@ export function createLoaders(sync: SyncDeps, projectId: string): Loaders {
     ),
     rejectionCounts: new DataLoader<string, RejectionCount[]>(
       async (ids) => {
-        const counts = await countRejectionsByReason(scope, ids);
+        const counts = await countRejectionsByReason(scope, [...new Set(ids)]);
         return ids.map((id) => counts.get(id) ?? []);
       },
       { cache: false },

@@ -1,4 +1,4 @@
-import type { PendingRemovalRow } from '../../db/queries/held-batch.ts';
+import type { PendingRemovalRow } from '../../db/queries/held-removal.ts';
 import type { RunMemberRow } from '../../db/queries/run-member.ts';
 import type {
   ApiTokenRow,

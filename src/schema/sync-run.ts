@@ -29,6 +29,7 @@ import {
   SyncRunConnection,
 } from './refs.ts';
 import { RejectionCount } from './rejection-count.ts';
+import { reads, wantedOf } from './selection.ts';
 
 const SyncCounts = builder.objectRef<SyncRunRow>('SyncCounts').implement({
   description:
@@ -112,6 +113,7 @@ builder.node(SyncRun, {
     export: t.field({
       type: Export,
       description: 'What it executes.',
+      extensions: reads({ run: ['export_id'], follow: true }),
       resolve: (run, _args, ctx) => readExportOf(ctx, run),
     }),
     trigger: t.expose('trigger', { type: SyncTrigger, description: 'What caused it.' }),
@@ -121,7 +123,12 @@ builder.node(SyncRun, {
       description: '0 to 1, never falling within a run; 1 only when it (partially) succeeded.',
     }),
     revision: t.exposeInt('revision', { description: 'Grows with every change of this run.' }),
-    counts: t.field({ type: SyncCounts, description: 'What it did, in people.', resolve: (run) => run }),
+    counts: t.field({
+      type: SyncCounts,
+      description: 'What it did, in people.',
+      extensions: reads({ follow: true }),
+      resolve: (run) => run,
+    }),
     queuedAt: t.expose('queued_at', { type: 'DateTime', description: 'When it was asked for.' }),
     startedAt: t.expose('started_at', {
       type: 'DateTime',
@@ -137,6 +144,7 @@ builder.node(SyncRun, {
       type: SyncError,
       nullable: true,
       description: 'Why it failed; null otherwise.',
+      extensions: reads({ run: ['error_code', 'error_message', 'error_retryable'] }),
       resolve: ({ error_code: code, error_message: message, error_retryable: retryable }) =>
         code === null || message === null || retryable === null ? null : { code, message, retryable },
     }),
@@ -153,6 +161,7 @@ builder.node(SyncRun, {
       type: [RejectionCount],
       description:
         'The rejected, by reason, the most frequent first; of a run that is over they add up to counts.rejected. Empty once ledgerDeletedAt is set.',
+      extensions: reads({}),
       resolve: (run, _args, ctx) => ctx.load.rejectionCounts.load(run.id),
     }),
     pendingRemovals: t.field({
@@ -161,6 +170,7 @@ builder.node(SyncRun, {
       description:
         'Who would leave if the removals of a held run were approved now. Empty once it was decided.',
       args: pageArgs(t.arg),
+      extensions: reads({}),
       resolve: (run, args, ctx) => readPendingRemovals(ctx, run, args),
     }),
     members: t.field({
@@ -176,6 +186,7 @@ builder.node(SyncRun, {
           description: 'Only those rejected for one of these reasons.',
         }),
       },
+      extensions: reads({ run: ['planned_at', 'ledger_deleted_at'] }),
       resolve: (run, args, ctx) => readRunMembers(ctx, run, args),
     }),
   }),
@@ -195,8 +206,13 @@ builder.queryFields((t) => ({
       }),
       status: t.arg({ type: [SyncRunStatus], description: 'Only those in one of these states.' }),
     },
-    resolve: (_root, args, ctx) =>
-      readRuns(ctx, args, args.exportId == null ? undefined : readExportFilter(args.exportId)),
+    resolve: (_root, args, ctx, info) =>
+      readRuns(
+        ctx,
+        args,
+        wantedOf(info),
+        args.exportId == null ? undefined : readExportFilter(args.exportId),
+      ),
   }),
   syncRun: t.field({
     type: SyncRun,
