@@ -10,6 +10,7 @@ import * as turns from './migrations/0009-turns.ts';
 import * as mixpanelQueries from './migrations/0010-mixpanel-queries.ts';
 import * as mixpanelWebhook from './migrations/0011-mixpanel-webhook.ts';
 import * as messaging from './migrations/0012-messaging.ts';
+import * as announceQueries from './migrations/0014-announce-queries.ts';
 
 /** In order of their numbers; a merged one is never edited. */
 const migrations = {
@@ -23,6 +24,7 @@ const migrations = {
   '0010-mixpanel-queries': mixpanelQueries,
   '0011-mixpanel-webhook': mixpanelWebhook,
   '0012-messaging': messaging,
+  '0014-announce-queries': announceQueries,
 };
 
 /** Brings the database to the newest migration. Any number of processes may call it at once: the first

@@ -22,6 +22,7 @@ const FROZEN = {
   '0010-mixpanel-queries.ts': '809c91c042275c92a13888f02af13a2fec91450278ee0352028865bf1bf0b8db',
   '0011-mixpanel-webhook.ts': '82afe0f9f72843b04a1fc72838c35e1b0b4ca4e8688630845bf8ab1eabe13964',
   '0012-messaging.ts': 'be42a5e6a92a8cf9d124b25a509febe7a40ad1823b90837e0f287568cefa715f',
+  '0014-announce-queries.ts': '079180e770f654f4420001286c0d777beb03d38c1d2cfaff2ba9e320452e3c26',
 };
 
 test('merged migrations are frozen', async () => {

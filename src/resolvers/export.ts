@@ -9,7 +9,7 @@ import { listNameFor } from '../sync/list-name.ts';
 import type { SyncPreview } from '../sync/preview-sync.ts';
 import * as preview from '../sync/preview-sync.ts';
 import type { ExportDelay } from '../sync/query-budget.ts';
-import type { QuerySchedule } from '../sync/query-schedule.ts';
+import { type QuerySchedule, readQuerySchedule } from '../sync/query-schedule.ts';
 import * as queue from '../sync/queue-run.ts';
 import { approvalDelay } from '../sync/removal-guard.ts';
 import { startExport } from '../sync/start-export.ts';
@@ -123,7 +123,12 @@ export async function readDelay(ctx: Context, exported: ExportRow): Promise<Expo
 
 async function readSchedule(ctx: Context, exported: ExportRow): Promise<QuerySchedule | undefined> {
   const cohort = await readCohortOf(ctx, exported);
-  return cohort.source === 'MIXPANEL' ? await ctx.load.querySchedule.load('mixpanel') : undefined;
+  if (cohort.source !== 'MIXPANEL') return undefined;
+  const { viewer, sync, live } = ctx;
+  const projectId = viewer.project.id;
+  return await live.remember(projectId, 'schedule', sync.clock.now(), () =>
+    readQuerySchedule(sync, { projectId }),
+  );
 }
 
 export async function startSync(

@@ -16,7 +16,6 @@ import type {
 } from '../../db/tables.ts';
 import type { Provider } from '../../db/values.ts';
 import type { SyncDeps } from '../sync/deps.ts';
-import { type QuerySchedule, readQuerySchedule } from '../sync/query-schedule.ts';
 import { createPageLoaders, type PageLoaders } from './page-loaders.ts';
 
 /** Rows of the caller's project by id; what is asked for in one go costs one statement. Unknown ids give undefined. */
@@ -31,8 +30,6 @@ export interface Loaders extends PageLoaders {
   lastRun: Loader<number, SyncRunRow>;
   /** Of whom a run rejected, by its id. */
   rejectionCounts: DataLoader<string, RejectionCount[]>;
-  /** How the exports that are read from the project's Mixpanel share its queries. */
-  querySchedule: DataLoader<'mixpanel', QuerySchedule>;
   /** By the id of the cohort. */
   exportOfCohort: Record<Provider, Loader<string, ExportRow>>;
 }
@@ -61,13 +58,6 @@ export function createLoaders(sync: SyncDeps, projectId: string): Loaders {
       async (ids) => {
         const counts = await countRejectionsByReason(scope, [...new Set(ids)]);
         return ids.map((id) => counts.get(id) ?? []);
-      },
-      { cache: false },
-    ),
-    querySchedule: new DataLoader<'mixpanel', QuerySchedule>(
-      async (keys) => {
-        const schedule = await readQuerySchedule(sync, { projectId });
-        return keys.map(() => schedule);
       },
       { cache: false },
     ),

@@ -9,6 +9,7 @@ import type { Context } from '../context.ts';
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
 import { hasRole } from '../resolvers/api-token.ts';
 import { DEFAULT_PAGE_SIZE } from '../resolvers/page.ts';
+import './forget-plugin.ts';
 import { decodeId, encodeId, loadNode } from './global-id.ts';
 
 /** Something that a caller uploaded, kept on disk while the operation goes on. */
@@ -35,7 +36,7 @@ export const builder = new SchemaBuilder<{
   /** role: the least that the caller's token must have. */
   AuthScopes: { role: Role };
 }>({
-  plugins: [ScopeAuthPlugin, ComplexityPlugin, ZodPlugin, RelayPlugin],
+  plugins: ['forget', ScopeAuthPlugin, ComplexityPlugin, ZodPlugin, RelayPlugin],
   defaultFieldNullability: false,
   scopeAuth: {
     authScopes: ({ viewer }) => ({ role: (role) => hasRole(viewer, role) }),
