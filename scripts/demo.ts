@@ -178,7 +178,7 @@ interface ListedCohort {
 
 async function listCohorts(api: Api, source = 'MIXPANEL'): Promise<ListedCohort[]> {
   const { cohorts } = await api<{ cohorts: { edges: { node: ListedCohort }[] } }>(
-    `query ($source: CohortSource) {
+    `query ($source: [CohortSource!]) {
       cohorts(source: $source) { edges { node { id externalId name memberCount exportable } } } }`,
     { source },
   );

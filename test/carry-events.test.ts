@@ -100,7 +100,7 @@ test('events wait while Mixpanel is not connected, and are carried once it is', 
   expect(await readUsage(app, MONTH)).toMatchObject({ eventsPending: 1, countedUsers: 1 });
   await app.connectMixpanel({ idMerge: 'SIMPLIFIED' });
   expect(await untilCarried(app, MONTH)).toMatchObject({ eventsImported: 1 });
-  await app.api.query('mutation { disconnectMixpanel }');
+  await app.api.query('mutation { disconnectMixpanel { id } }');
   await send(event('ben', 'emailOpen'));
   expect(await readUsage(app, MONTH)).toMatchObject({ eventsImported: 1, eventsPending: 1 });
   await app.connectMixpanel({ idMerge: 'SIMPLIFIED' });
@@ -306,7 +306,7 @@ test('old events are forgotten and their sums stay; what waits is kept', async (
   await using app = await startConnected({ env: { MESSAGING_EVENT_RETENTION: '1h' } });
   await app.sendAll([event('ann', 'emailOpen')]);
   const before = await untilCarried(app, MONTH);
-  await app.api.query('mutation { disconnectMixpanel }');
+  await app.api.query('mutation { disconnectMixpanel { id } }');
   await app.sendAll([event('ben', 'emailOpen')]);
   await readUsage(app, MONTH);
   app.clock.advance({ hours: 2 });

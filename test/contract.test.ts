@@ -1,20 +1,27 @@
 import { readFile } from 'node:fs/promises';
 import {
+  BreakingChangeType,
   buildSchema as buildFromText,
-  findBreakingChanges,
+  DangerousChangeType,
+  findSchemaChanges,
   type GraphQLArgument,
   type GraphQLInputField,
+  type GraphQLNamedType,
   type GraphQLSchema,
+  getNamedType,
   isEnumType,
   isInputObjectType,
   isInterfaceType,
+  isNonNullType,
   isObjectType,
+  isScalarType,
   print,
   printSchema,
 } from 'graphql';
 import { expect, test } from 'vitest';
 import { ERROR_CODES } from '../src/errors.ts';
 import { buildSchema } from '../src/schema/schema.ts';
+import { rootFieldsOf } from './support/schema-calls.ts';
 
 const text = await readFile(new URL('contract.graphql', import.meta.url), 'utf8');
 const contract = buildFromText(text);
@@ -34,7 +41,8 @@ function promisesOf(schema: GraphQLSchema): string[] {
     if (isInputObjectType(type)) {
       return Object.values(type.getFields()).map((field) => `${type.name}.${field.name}: ${inputOf(field)}`);
     }
-    if (!isObjectType(type) && !isInterfaceType(type)) return [`scalar ${type.name}`];
+    if (isScalarType(type)) return [`scalar ${type.name} ${type.specifiedByURL ?? ''}`];
+    if (!isObjectType(type) && !isInterfaceType(type)) return [];
     const implemented = type.getInterfaces().map((one) => `${type.name} implements ${one.name}`);
     const fields = Object.values(type.getFields()).flatMap((field) => [
       `${type.name}.${field.name}: ${field.type}`,
@@ -54,8 +62,45 @@ test('every promised name is served with its promised type, nullability and defa
   expect(missingFrom(served)).toEqual([]);
 });
 
-test('what is served beyond the promise breaks no operation that keeps to it', () => {
-  expect(findBreakingChanges(contract, served)).toEqual([]);
+/** What a client or its generated types would stumble over, were the one schema to take the place of the other. */
+const harmfulChanges = (from: GraphQLSchema, to: GraphQLSchema) => {
+  const harmful: ReadonlySet<string> = new Set([
+    ...Object.values(BreakingChangeType),
+    ...Object.values(DangerousChangeType),
+  ]);
+  return findSchemaChanges(from, to).filter(({ type }) => harmful.has(type));
+};
+
+test('what is served beyond the promise breaks no operation that keeps to it, and endangers none', () => {
+  expect(harmfulChanges(contract, served)).toEqual([]);
+});
+
+test('a value, an argument or an input field that the promise lacks is noticed', () => {
+  const changed = text
+    .replace('enum ListAction {', 'enum ListAction { ARCHIVE')
+    .replace('search: String,', 'search: String, more: String,')
+    .replace('input RemovalGuardInput {', 'input RemovalGuardInput { more: Int');
+  expect(
+    harmfulChanges(contract, buildFromText(changed))
+      .map(({ type }) => type)
+      .sort(),
+  ).toEqual(['OPTIONAL_ARG_ADDED', 'OPTIONAL_INPUT_FIELD_ADDED', 'VALUE_ADDED_TO_ENUM']);
+});
+
+test('every root field but viewer is nullable, so that one that fails leaves the others their answers', () => {
+  const roots = [...rootFieldsOf(served, 'query'), ...rootFieldsOf(served, 'mutation')];
+  expect(roots.length).toBeGreaterThan(30);
+  const strict = roots.filter(({ field }) => isNonNullType(field.type)).map(({ name }) => name);
+  expect(strict).toEqual(['viewer']);
+});
+
+test('every row of a list has an id, so that caches tell one from the other', () => {
+  const rows = Object.values(served.getTypeMap()).flatMap((type) =>
+    isObjectType(type) && type.name.endsWith('Edge') ? [getNamedType(type.getFields().node!.type)] : [],
+  );
+  expect(rows.length).toBeGreaterThan(6);
+  const idOf = (type: GraphQLNamedType) => isObjectType(type) && String(type.getFields().id?.type);
+  expect(rows.filter((type) => idOf(type) !== 'ID!')).toEqual([]);
 });
 
 test('a name, a nullability or a default that changes is noticed', () => {

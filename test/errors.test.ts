@@ -16,19 +16,46 @@ test.for([
   encodeId('SyncRun', '999999999999999999'),
   encodeId('Export', '99999999999'),
   encodeId('Cohort', '424242'),
-])('an id that names nothing is NOT_FOUND wherever an id is taken: "%s"', async (id) => {
+  encodeId('Member', '1:bm9ib2R5'),
+  encodeId('MessagingUsage', '1:2030-13'),
+])('a query answers an id that names nothing with nothing, a mutation with NOT_FOUND: "%s"', async (id) => {
   await using app = await startTestApp({ env: { ROLES: 'gateway' } });
   const answers: Record<string, unknown> = {};
   const expected: Record<string, unknown> = {};
   for (const root of rootFieldsOf(buildSchema())) {
     if (root.kind === 'subscription') continue;
     for (const path of idPathsOf(root)) {
-      const { errors } = await sendCall(app.api, callOf(root, { values: { [path]: id } }));
-      answers[`${root.name}(${path})`] = errors?.map((error) => error.extensions.code);
-      expected[`${root.name}(${path})`] = ['NOT_FOUND'];
+      const selection = root.name === 'syncRuns' ? 'totalCount edges { cursor }' : '__typename';
+      const { data, errors } = await sendCall(app.api, callOf(root, { values: { [path]: id }, selection }));
+      const place = `${root.name}(${path})`;
+      answers[place] = [data, errors?.map((error) => error.extensions.code)];
+      const nothing = root.name === 'syncRuns' ? { totalCount: 0, edges: [] } : null;
+      expected[place] = [{ [root.name]: nothing }, root.kind === 'query' ? undefined : ['NOT_FOUND']];
     }
   }
   expect(answers).toEqual(expected);
+});
+
+test('of two mutations in one document, the one that succeeds keeps its answer when the other fails', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  const { data, errors } = await app.api.send(`mutation {
+    made: createApiToken(input: { name: "Shown once", role: CONSUMER }) { secret }
+    paused: pauseExport(exportId: "bm8gaWQ") { id }
+  }`);
+  expect(errors).toMatchObject([{ path: ['paused'], extensions: { code: 'NOT_FOUND' } }]);
+  expect(data).toEqual({ made: { secret: expect.any(String) }, paused: null });
+  expect(await app.as(data.made.secret).query('{ viewer { role } }')).toEqual({
+    viewer: { role: 'CONSUMER' },
+  });
+});
+
+test('of two queries in one document, the one that succeeds keeps its answer when the other fails', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  const { data, errors } = await app.api.send(
+    '{ cohorts(first: -1) { totalCount } exports { totalCount } cohort(id: "bm8gaWQ") { id } }',
+  );
+  expect(errors).toMatchObject([{ path: ['cohorts'], extensions: { code: 'BAD_USER_INPUT' } }]);
+  expect(data).toEqual({ cohorts: null, exports: { totalCount: 0 }, cohort: null });
 });
 
 test('a group cohort cannot be exported, and the answer says why', async () => {
@@ -79,7 +106,7 @@ test('without Mixpanel its cohorts are neither refreshed nor exported', async ()
   await app.connect();
   const cohort = await app.addCohort('Trial', [person('a')]);
   const { exportId } = await app.syncToEnd(cohort.id);
-  expect(await app.api.query('mutation { disconnectMixpanel }')).toEqual({ disconnectMixpanel: true });
+  await app.api.query('mutation { disconnectMixpanel { id } }');
   const refused = { code: 'MIXPANEL_NOT_CONNECTED' };
   expect((await app.api.fail('mutation { refreshCohorts { id } }')).extensions).toEqual(refused);
   expect((await app.api.fail(START, cohort)).extensions).toEqual(refused);

@@ -112,7 +112,7 @@ test('queries may be sent by GET, with a token; mutations may not', async () => 
   const shown = await get(app, path('{ viewer { role } }'), asBrowser);
   expect(shown.type).toContain('text/html');
   expect(shown.text).not.toContain('"OWNER"');
-  const refused = await get(app, path('mutation { disconnectMixpanel }'), asOwner(app));
+  const refused = await get(app, path('mutation { disconnectMixpanel { id } }'), asOwner(app));
   expect(refused.status).toBe(405);
   expect(json(refused).data).toBeUndefined();
 });

@@ -26,17 +26,20 @@ test('the address is shown to administrators only, and another one takes its pla
   expect((await app.api.query(query)).integration.webhook.lastReceivedAt).toBeNull();
   const { api: analyst } = await makeToken(app, 'ANALYST');
   expect((await analyst.query(query)).integration.webhook).toBeNull();
-  expect((await analyst.fail('mutation { replaceIntegrationWebhook { url } }')).extensions.code).toBe(
+  expect((await analyst.fail('mutation { replaceIntegrationWebhook { id } }')).extensions.code).toBe(
     'FORBIDDEN',
   );
 
   expect(await send(open('m1'))).toEqual(SUCCESS);
   const told = (await app.api.query(query)).integration.webhook;
   expect(told.lastReceivedAt).toBe(app.clock.now().toISOString());
-  const { replaceIntegrationWebhook: other } = await app.api.query(
-    'mutation { replaceIntegrationWebhook { url password } }',
+  const { replaceIntegrationWebhook: integration } = await app.api.query(
+    'mutation { replaceIntegrationWebhook { id webhook { url password } } }',
   );
-  expect(other.url).not.toBe(told.url);
+  expect(integration.webhook.url).not.toBe(told.url);
+  expect((await app.api.query('{ integration(provider: ITERABLE) { id } }')).integration.id).toBe(
+    integration.id,
+  );
   expect((await send(open('m2'))).status).toBe(404);
   expect(await (await createEventSender(app)).send(open('m2'))).toEqual(SUCCESS);
 });

@@ -2,14 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { people } from './support/people.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 
-const CONNECTION =
+const ACCOUNT =
   'region projectId idMerge status attention cohortsRefreshedAt queriesUsedLastHour queriesPerHour';
-const CONNECT = `mutation ($input: ConnectMixpanelInput!) { connectMixpanel(input: $input) { ${CONNECTION} } }`;
+const CONNECT = `mutation ($input: ConnectMixpanelInput!) { connectMixpanel(input: $input) { ${ACCOUNT} } }`;
 const REFRESH = 'mutation { refreshCohorts { id name present exportable memberCount } }';
 const COHORTS = '{ cohorts { edges { node { name present exportable memberCount description source } } } }';
 
-const readConnection = async (app: TestApp) =>
-  (await app.api.query(`{ mixpanel { ${CONNECTION} } }`)).mixpanel;
+const readAccount = async (app: TestApp) => (await app.api.query(`{ mixpanel { ${ACCOUNT} } }`)).mixpanel;
 
 const readCohorts = async (app: TestApp) =>
   (await app.api.query(COHORTS)).cohorts.edges.map((edge: { node: unknown }) => edge.node);
@@ -59,7 +58,7 @@ describe('connecting Mixpanel', () => {
     await using app = await startTestApp();
     const error = await app.api.fail(CONNECT, { input: inputOf(app, given) });
     expect(error.extensions.code).toBe('INVALID_CREDENTIALS');
-    expect(await readConnection(app)).toBeNull();
+    expect(await readAccount(app)).toBeNull();
   });
 
   test('whose plan has no API is refused with the words of Mixpanel', async () => {
@@ -81,10 +80,10 @@ describe('connecting Mixpanel', () => {
   test('with wrong credentials leaves a connection that works as it is', async () => {
     await using app = await startTestApp();
     await app.connectMixpanel();
-    const before = await readConnection(app);
+    const before = await readAccount(app);
     await app.api.fail(CONNECT, { input: inputOf(app, { serviceAccountSecret: 'wrong' }) });
     // Mixpanel counts no query of somebody whom it does not let in.
-    expect(await readConnection(app)).toEqual(before);
+    expect(await readAccount(app)).toEqual(before);
   });
 
   test('with another project takes the old cohorts away and stops their exports', async () => {
@@ -110,7 +109,7 @@ describe('connecting Mixpanel', () => {
       { id: cohort.id },
     );
     expect(error.extensions.code).toBe('INVALID_STATE');
-    expect((await readConnection(app)).status).toBe('CONNECTED');
+    expect((await readAccount(app)).status).toBe('CONNECTED');
   });
 });
 
@@ -164,9 +163,9 @@ describe('the budget of queries', () => {
     const cohort = await app.addCohort('Counted', people(2));
     app.clock.advance({ minutes: 30 });
     await app.syncToEnd(cohort.id);
-    expect((await readConnection(app)).queriesUsedLastHour).toBe(3);
+    expect((await readAccount(app)).queriesUsedLastHour).toBe(3);
     app.clock.advance({ minutes: 30 });
-    expect((await readConnection(app)).queriesUsedLastHour).toBe(1);
+    expect((await readAccount(app)).queriesUsedLastHour).toBe(1);
   });
 
   test('used up, a refresh is refused and says when there is room', async () => {
@@ -231,13 +230,13 @@ test.each([
   setBroken(true);
   const second = await app.runToEnd(first.exportId);
   expect(second.error).toMatchObject({ code: 'SOURCE_UNAUTHORIZED', message: expect.stringMatching(text) });
-  expect(await readConnection(app)).toMatchObject({
+  expect(await readAccount(app)).toMatchObject({
     status: 'NEEDS_ATTENTION',
     attention: expect.stringMatching(text),
   });
   setBroken(false);
   expect((await app.runToEnd(first.exportId)).status).toBe('SUCCEEDED');
-  expect(await readConnection(app)).toMatchObject({ status: 'CONNECTED', attention: null });
+  expect(await readAccount(app)).toMatchObject({ status: 'CONNECTED', attention: null });
 });
 
 test('a refresh that is refused needs attention as well', async () => {
@@ -246,10 +245,39 @@ test('a refresh that is refused needs attention as well', async () => {
   for (const account of app.mixpanel.accounts.values()) account.isRevoked = true;
   const error = await app.api.fail(REFRESH);
   expect(error.extensions.code).toBe('INVALID_CREDENTIALS');
-  expect((await readConnection(app)).status).toBe('NEEDS_ATTENTION');
+  expect((await readAccount(app)).status).toBe('NEEDS_ATTENTION');
   for (const account of app.mixpanel.accounts.values()) account.isRevoked = false;
   await app.api.query(REFRESH);
-  expect((await readConnection(app)).status).toBe('CONNECTED');
+  expect((await readAccount(app)).status).toBe('CONNECTED');
+});
+
+test('disconnecting returns what was connected, and nothing when nothing was', async () => {
+  await using app = await startTestApp({ env: quiet });
+  await app.connectMixpanel();
+  for (const account of app.mixpanel.accounts.values()) account.isRevoked = true;
+  await app.api.fail(REFRESH);
+  const { mixpanel: before } = await app.api.query(`{ mixpanel { id ${ACCOUNT} } }`);
+  expect(before.status).toBe('NEEDS_ATTENTION');
+  const DISCONNECT = `mutation { disconnectMixpanel { id ${ACCOUNT} } }`;
+  expect(await app.api.query(DISCONNECT)).toEqual({
+    disconnectMixpanel: { ...before, status: 'DISCONNECTED', attention: null },
+  });
+  expect(await readAccount(app)).toBeNull();
+  expect(await app.api.query(DISCONNECT)).toEqual({ disconnectMixpanel: null });
+});
+
+test('refreshing reads any number of cohorts and answers with the first thousand by name', async () => {
+  await using app = await startTestApp({ env: quiet });
+  await app.connectMixpanel();
+  const nameOf = (index: number) => `Cohort ${String(index).padStart(4, '0')}`;
+  for (let index = 1_004; index >= 0; index--) app.mixpanel.addCohort({ name: nameOf(index), members: [] });
+  const { refreshCohorts } = await app.api.query('mutation { refreshCohorts { name } }');
+  expect(refreshCohorts.map(({ name }: { name: string }) => name)).toEqual(
+    Array.from({ length: 1_000 }, (_, index) => nameOf(index)),
+  );
+  expect((await app.api.query('{ cohorts { totalCount } }')).cohorts.totalCount).toBe(1_005);
+  const wide = `mutation { refreshCohorts { ${Array.from({ length: 25 }, (_, index) => `n${index}: name`).join(' ')} } }`;
+  expect((await app.api.fail(wide)).extensions.code).toBe('QUERY_TOO_COMPLEX');
 });
 
 test('without Mixpanel nothing runs, and dynamic exports catch up when it is connected again', async () => {
@@ -257,7 +285,7 @@ test('without Mixpanel nothing runs, and dynamic exports catch up when it is con
   await app.connect();
   const cohort = await app.addCohort('Read', people(2));
   const { exportId } = await app.syncToEnd(cohort.id, 'DYNAMIC');
-  await app.api.query('mutation { disconnectMixpanel }');
+  await app.api.query('mutation { disconnectMixpanel { id } }');
   app.mixpanel.setMembers(cohort.externalId, people(3));
   app.clock.advance({ minutes: 40 });
   const error = await app.api.fail('mutation ($id: ID!) { runExport(exportId: $id) { id } }', {

@@ -35,15 +35,19 @@ test('the address is shown to administrators only, and another one takes its pla
   await app.connectMixpanel();
   expect((await createPusher(app)).endpoint).toEqual(endpoint);
 
-  const { replaceMixpanelWebhook: replaced } = await admin.query(
-    'mutation { replaceMixpanelWebhook { url username password lastReceivedAt } }',
+  const { replaceMixpanelWebhook: account } = await admin.query(
+    'mutation { replaceMixpanelWebhook { id webhook { url username password lastReceivedAt } } }',
   );
-  expect(replaced.url).not.toContain(new URL(endpoint.url).pathname);
-  expect(replaced.password).not.toBe(endpoint.password);
+  expect(account.webhook.url).not.toContain(new URL(endpoint.url).pathname);
+  expect(account.webhook.password).not.toBe(endpoint.password);
+  const { mixpanel } = await admin.query(
+    '{ mixpanel { id webhook { url username password lastReceivedAt } } }',
+  );
+  expect(mixpanel).toEqual(account);
   expect((await push({ session: 's', members: [] })).status).toBe(404);
   const other = await createPusher(app);
   expect((await other.push({ session: 's', members: [] })).status).toBe(200);
-  const refusal = await analyst.fail('mutation { replaceMixpanelWebhook { url } }');
+  const refusal = await analyst.fail('mutation { replaceMixpanelWebhook { id } }');
   expect(refusal.extensions.code).toBe('FORBIDDEN');
 });
 
@@ -99,7 +103,7 @@ test('what cannot be used is refused with a reason, and a missing connection wit
   expect((await fetch(endpoint.url)).status).toBe(405);
   expect(await pushedCohort(app)).toBeUndefined();
 
-  await app.api.query('mutation { disconnectMixpanel }');
+  await app.api.query('mutation { disconnectMixpanel { id } }');
   expect(await push(told)).toMatchObject({ status: 503, body: { status: 'failure' } });
 });
 
@@ -255,7 +259,7 @@ test('without a connection to Mixpanel nobody knows the rules of identity: no ru
   await untilApplied(app);
   const cohort = await pushedCohort(app);
   const { exportId } = await app.syncToEnd(cohort.id, 'DYNAMIC');
-  await app.api.query('mutation { disconnectMixpanel }');
+  await app.api.query('mutation { disconnectMixpanel { id } }');
   const refusal = await app.api.fail('mutation ($id: ID!) { runExport(exportId: $id) { id } }', {
     id: exportId,
   });
@@ -286,7 +290,7 @@ test('the sandbox pushes as Mixpanel does: all members once, then who joined and
   expect((await pushedCohort(app)).memberCount).toBe(2_500);
 
   app.mixpanel.setMembers(cohort.id, [...people(2_400), ...people(10, 'new')]);
-  await app.api.query('mutation { disconnectMixpanel }');
+  await app.api.query('mutation { disconnectMixpanel { id } }');
   expect(await push()).toMatchObject({
     status: 'FAILED',
     calls: 6,

@@ -41,7 +41,7 @@ test('there are connections for every long list', () => {
   }
 });
 
-test('first is 1 to 100 on every list; anything else is told what is allowed', async () => {
+test('first is 0 to 100 on every list; anything else is told what is allowed', async () => {
   await using app = await startGateway();
   const send = ({ query, variables }: ReturnType<typeof callOf>) => app.api.send(query, variables);
   const told = async (root: RootField, first: number) => {
@@ -49,13 +49,32 @@ test('first is 1 to 100 on every list; anything else is told what is allowed', a
     return errors?.map(({ extensions }) => extensions);
   };
   for (const root of connections) {
-    for (const first of [-1, 0, 101]) {
+    for (const first of [-1, 101]) {
       expect(await told(root, first)).toEqual([
-        { code: 'BAD_USER_INPUT', issues: [{ path: ['first'], message: 'must be from 1 to 100.' }] },
+        { code: 'BAD_USER_INPUT', issues: [{ path: ['first'], message: 'must be from 0 to 100.' }] },
       ]);
     }
-    for (const first of [1, 100]) expect(await told(root, first)).toBeUndefined();
+    for (const first of [0, 1, 100]) expect(await told(root, first)).toBeUndefined();
   }
+});
+
+test('a page of no rows says whether there are any', async () => {
+  await using app = await startGateway();
+  await app.connect();
+  const noCursors = { hasPreviousPage: false, startCursor: null, endCursor: null };
+  const nothing = (hasNextPage: boolean) => ({ edges: [], pageInfo: { ...noCursors, hasNextPage } });
+  expect(await readPage(app.api, 'exports', 'id', 'first: 0')).toEqual({ totalCount: 0, ...nothing(false) });
+  await addExports(app, ['One']);
+  expect(await readPage(app.api, 'exports', 'id', 'first: 0')).toEqual({ totalCount: 1, ...nothing(true) });
+  const { pageInfo } = await readPage(app.api, 'exports', 'id', 'first: 1');
+  expect(await readPage(app.api, 'exports', 'id', `first: 0, after: "${pageInfo.endCursor}"`)).toEqual({
+    totalCount: 1,
+    ...nothing(false),
+  });
+  const { exports } = await app.api.query(
+    '{ exports { edges { node { runs(first: 0) { edges { cursor } pageInfo { hasNextPage } } } } } }',
+  );
+  expect(exports.edges[0].node.runs).toEqual({ edges: [], pageInfo: { hasNextPage: true } });
 });
 
 test('a cursor that no page of the list gave is refused on every list', async () => {
@@ -171,7 +190,13 @@ test('exports and runs come newest first, and only those that are asked for', as
     (await readPage<{ id: string }>(app.api, field, 'id', args)).edges.map((edge) => edge.node.id);
   expect(await ids('exports', 'first: 10')).toEqual([second!.exportId, first!.exportId]);
   expect(await ids('exports', 'status: PAUSED')).toEqual([first!.exportId]);
+  expect(await ids('exports', 'status: [PAUSED, ACTIVE]')).toEqual([second!.exportId, first!.exportId]);
+  expect(await ids('exports', 'status: []')).toEqual([]);
   expect(await ids('exports', 'syncType: ONE_TIME')).toEqual([]);
+  expect(await ids('exports', 'syncType: [DYNAMIC], status: null')).toHaveLength(2);
+  expect(await ids('cohorts', 'source: [MIXPANEL, FILE]')).toHaveLength(2);
+  expect(await ids('cohorts', 'source: [FILE, MIXPANEL_WEBHOOK]')).toEqual([]);
+  expect(await ids('cohorts', 'source: []')).toEqual([]);
   expect(await ids('syncRuns', 'first: 10')).toEqual([second!.runId, first!.runId]);
   expect(await ids('syncRuns', 'status: [CANCELLED, FAILED]')).toEqual([first!.runId]);
   expect(await ids('syncRuns', 'status: []')).toEqual([]);

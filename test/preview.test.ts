@@ -214,7 +214,7 @@ describe('what stands in the way of a run stands in the way of its preview', () 
     const held = await runUntilHeld(app, exportId);
     expect(await refusal(app, cohort.id)).toMatchObject({ code: 'SYNC_ALREADY_RUNNING', runId: held.id });
     await decide(app, held.id, 'cancel');
-    await app.api.query('mutation { disconnectMixpanel }');
+    await app.api.query('mutation { disconnectMixpanel { id } }');
     expect(await refusal(app, cohort.id)).toMatchObject({ code: 'MIXPANEL_NOT_CONNECTED' });
     await app.api.query('mutation { disconnectIntegration(input: {}) { id } }');
     expect(await refusal(app, cohort.id)).toMatchObject({ code: 'INTEGRATION_NOT_CONNECTED' });

@@ -42,7 +42,7 @@ describe('queries that become free go to the runs in the order in which they wer
     const { cohorts } = await useUpTheHour(app);
     const { runId } = await app.startSync(cohorts[0]!.id);
     await untilParked(app, runId);
-    await app.api.query('mutation { disconnectMixpanel }');
+    await app.api.query('mutation { disconnectMixpanel { id } }');
     expect(await app.untilOver(runId)).toMatchObject({
       status: 'FAILED',
       error: { code: 'SOURCE_UNAUTHORIZED' },

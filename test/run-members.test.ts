@@ -58,4 +58,8 @@ test('the people of a run are paged across outcomes, and filtered by outcome and
     people: [],
   });
   expect(await membersOf('outcome: UNCHANGED')).toMatchObject({ totalCount: 0, people: [] });
+  expect(await membersOf('outcome: [REMOVED, ADDED]')).toMatchObject({ totalCount: 4 });
+  expect(await membersOf('reason: [INVALID_EMAIL, MISSING_EMAIL]')).toMatchObject({ totalCount: 2 });
+  expect(await membersOf('outcome: []')).toMatchObject({ totalCount: 0, people: [] });
+  expect(await membersOf('reason: []')).toMatchObject({ totalCount: 0, people: [] });
 });

@@ -29,7 +29,8 @@ const countsByReason = hotStatement<{ projectId: string; runIds: readonly string
 
 /**
  * Whom the ledgers of these runs have as rejected, by reason: the most frequent first, then by name. Runs without any
- * have no entry. However many runs of one export there are, its rejections are read once.
+ * have no entry. However many runs of one export there are, its rejections are read once: each holds for a stretch of
+ * them, and what holds for the same stretch is counted before it is told of each run.
  */
 export async function countRejectionsByReason(
   { db, projectId }: ProjectScope,
@@ -47,16 +48,23 @@ export async function countRejectionsByReason(
         .where('planned_at', 'is not', null)
         .where('ledger_deleted_at', 'is', null);
       return sql`
-        with run as (${runs}), stretch as (
-          select export_id, reason, since_run_id, until_run_id, count(*) as people from rejections
-          where export_id = any(array(select export_id from run))
-          group by export_id, reason, since_run_id, until_run_id
+        with run as (
+          select id, export_id, row_number() over (partition by export_id order by id) as place
+          from (${runs}) as asked
+        ), asked as (
+          select export_id, array_agg(id order by id) as ids from run group by export_id
         )
-        select run.id, reason, sum(people)::int as count
-        from run join stretch on stretch.export_id = run.export_id
-          and since_run_id <= run.id and (until_run_id is null or until_run_id > run.id)
-        group by run.id, reason
-        order by count desc, reason collate "C"`;
+        select run.id, stretch.reason, sum(people)::int as count
+        from asked cross join lateral (
+          select reason, count(*) as people,
+            width_bucket(since_run_id - 1, ids) + 1 as from_place,
+            coalesce(width_bucket(until_run_id - 1, ids), cardinality(ids)) as to_place
+          from rejections where rejections.export_id = asked.export_id
+          group by reason, from_place, to_place
+        ) as stretch
+        join run on run.export_id = asked.export_id and run.place between from_place and to_place
+        group by run.id, stretch.reason
+        order by count desc, stretch.reason collate "C"`;
     },
     { projectId, runIds },
   );

@@ -28,7 +28,7 @@ export interface Loaders extends PageLoaders {
   syncRun: Loader<string, SyncRunRow>;
   /** By the id of the export. */
   lastRun: Loader<number, SyncRunRow>;
-  /** Of whom a run rejected, by its id. */
+  /** How many a run rejected for which reason, by the id of the run. */
   rejectionCounts: DataLoader<string, RejectionCount[]>;
   /** By the id of the cohort. */
   exportOfCohort: Record<Provider, Loader<string, ExportRow>>;

@@ -81,7 +81,12 @@ builder.mutationFields((t) => ({
     authScopes: CHANGE,
     description:
       "Ends a token at once, with the sockets and streams it has opened. FORBIDDEN above the caller's own role; INVALID_STATE for the project's last OWNER token.",
-    args: { id: t.arg.id({ required: true, description: 'The id of the token.' }) },
+    args: {
+      id: t.arg.id({
+        required: true,
+        description: 'The id of the token; NOT_FOUND when the project has none with it.',
+      }),
+    },
     resolve: (_root, { id }, ctx) => revokeApiToken(ctx, readId('ApiToken', 'API token', id)),
   }),
 }));

@@ -84,11 +84,17 @@ export const builder = new SchemaBuilder<{
   },
 });
 
-builder.queryType({ description: 'What can be read. Any token of the project may.' });
-builder.mutationType({ description: 'What can be changed. Tokens of role ADMIN and OWNER may.' });
+builder.queryType({
+  description:
+    'What can be read. Any token of the project may. Null without an error: there is no such object. Null with one: this field failed, those beside it did not.',
+});
+builder.mutationType({
+  description:
+    'What can be changed. Tokens of role ADMIN and OWNER may. One that fails is null with an error; those beside it go on. BAD_USER_INPUT for input that will not do, NOT_FOUND for an id that the project does not have.',
+});
 builder.subscriptionType({
   description:
-    'What can be watched, over WebSocket (graphql-transport-ws) or server-sent events. Each value is a whole snapshot; the first comes at once.',
+    'What can be watched, over WebSocket (graphql-transport-ws) or server-sent events. Each value is a whole snapshot; the first comes at once. NOT_FOUND for an id that the project does not have.',
 });
 
 /** Everybody with a token reads; who administers the project changes. */

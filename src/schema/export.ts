@@ -148,13 +148,19 @@ builder.queryFields((t) => ({
 const StartSyncInput = builder.inputType('StartSyncInput', {
   description: 'What to export, where to, and how often.',
   fields: (t) => ({
-    cohortId: t.id({ required: true, description: 'The id of the cohort.' }),
+    cohortId: t.id({
+      required: true,
+      description: 'The id of the cohort; NOT_FOUND when the project has none with it.',
+    }),
     provider: t.field({ type: Provider, required: true, defaultValue: 'ITERABLE', description: 'Where to.' }),
     syncType: t.field({ type: SyncType, required: true, description: 'How often.' }),
   }),
 });
 
-const exportIdArg = { required: true, description: 'The id of the export.' } as const;
+const exportIdArg = {
+  required: true,
+  description: 'The id of the export; NOT_FOUND when the project has none with it.',
+} as const;
 
 builder.mutationFields((t) => ({
   startSync: t.field({
@@ -162,7 +168,7 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: CHANGE,
     description:
-      'Exports a cohort: makes its export active with this type and queues a run, which is returned. The newest call decides the type. SYNC_ALREADY_RUNNING with extensions.runId; INVALID_STATE for group and vanished cohorts, or when another export writes to the list.',
+      'Exports a cohort: makes its export active with this type and queues a run, which is returned. The newest call decides the type. SYNC_ALREADY_RUNNING with extensions.runId; INVALID_STATE for group and vanished cohorts, or when another export writes to the list; INTEGRATION_NOT_CONNECTED, MIXPANEL_NOT_CONNECTED.',
     args: {
       input: t.arg({ type: StartSyncInput, required: true, description: 'What, where to, how often.' }),
     },
@@ -174,7 +180,7 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: CHANGE,
     description:
-      'Runs an existing export now, a paused one once. INVALID_STATE for a stopped one; SYNC_ALREADY_RUNNING with extensions.runId, also while a run waits for approval.',
+      'Runs an existing export now, a paused one once. INVALID_STATE for a stopped one; SYNC_ALREADY_RUNNING with extensions.runId, also while a run waits for approval; INTEGRATION_NOT_CONNECTED, MIXPANEL_NOT_CONNECTED.',
     args: {
       exportId: t.arg.id(exportIdArg),
       includeKept: t.arg.boolean({
@@ -209,7 +215,7 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: CHANGE,
     description:
-      'Ends an export; a run that is going is cancelled first. The list is kept, emptied by a run, or deleted before this answers (INVALID_STATE when Iterable says that it is in use; then nothing changed).',
+      'Ends an export; a run that is going is cancelled first. The list is kept, emptied by a run, or deleted before this answers (INVALID_STATE when Iterable says that it is in use, INSUFFICIENT_PERMISSIONS, PARTNER_UNAVAILABLE, INTEGRATION_NOT_CONNECTED; then nothing changed).',
     args: {
       exportId: t.arg.id(exportIdArg),
       listAction: t.arg({

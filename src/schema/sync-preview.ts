@@ -35,7 +35,10 @@ const SyncPreview = builder.objectRef<SyncPreviewValue>('SyncPreview').implement
 const PreviewSyncInput = builder.inputType('PreviewSyncInput', {
   description: 'What to export, and where to.',
   fields: (t) => ({
-    cohortId: t.id({ required: true, description: 'The id of the cohort.' }),
+    cohortId: t.id({
+      required: true,
+      description: 'The id of the cohort; NOT_FOUND when the project has none with it.',
+    }),
     provider: t.field({ type: Provider, required: true, defaultValue: 'ITERABLE', description: 'Where to.' }),
   }),
 });
@@ -46,7 +49,7 @@ builder.mutationField('previewSync', (t) =>
     nullable: true,
     authScopes: CHANGE,
     description:
-      'What startSync would do now, without doing it: reads the cohort (one counted query of Mixpanel), and the list where a run would. Nothing is written to Iterable. INVALID_STATE and SYNC_ALREADY_RUNNING as of startSync, and INVALID_STATE when nobody in the cohort has an identity; RATE_LIMITED with extensions.retryAfterSeconds; INVALID_CREDENTIALS; PARTNER_UNAVAILABLE.',
+      'What startSync would do now, without doing it: reads the cohort (one counted query of Mixpanel), and the list where a run would. Nothing is written to Iterable. INVALID_STATE and SYNC_ALREADY_RUNNING as of startSync, and INVALID_STATE when nobody in the cohort has an identity; RATE_LIMITED with extensions.retryAfterSeconds; INVALID_CREDENTIALS; PARTNER_UNAVAILABLE; INTEGRATION_NOT_CONNECTED, MIXPANEL_NOT_CONNECTED.',
     args: { input: t.arg({ type: PreviewSyncInput, required: true, description: 'What, and where to.' }) },
     resolve: (_root, { input }, ctx) =>
       previewSync(ctx, { ...input, cohortId: readId('Cohort', 'cohort', input.cohortId) }),

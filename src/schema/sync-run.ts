@@ -224,7 +224,10 @@ builder.queryFields((t) => ({
   }),
 }));
 
-const runIdArg = { required: true, description: 'The id of the run.' } as const;
+const runIdArg = {
+  required: true,
+  description: 'The id of the run; NOT_FOUND when the project has none with it.',
+} as const;
 const readRunId = (id: string) => readId('SyncRun', 'sync run', id);
 
 builder.mutationFields((t) => ({

@@ -12,8 +12,12 @@ export const WebhookEndpoint = builder.objectRef<endpoints.WebhookEndpoint>('Web
         return `${publicUrl ?? `http://${host}:${port}`}/webhooks/${partner.toLowerCase()}/${key}`;
       },
     }),
-    username: t.exposeString('username', { description: 'Of HTTP Basic authentication.' }),
+    username: t.exposeString('username', {
+      nullable: true,
+      description: 'Of HTTP Basic authentication.',
+    }),
     password: t.exposeString('password', {
+      nullable: true,
       description:
         "Of HTTP Basic authentication. For Iterable's webhook also the token: in Authorization as it is or after Basic, OAuth2 or Bearer, or in a custom header of any name.",
     }),

@@ -5,7 +5,15 @@ import type { TestApp } from './test-app.ts';
 /** What a project has once it is in use, by the names of the types. */
 export interface Furnished {
   ids: Record<
-    'Project' | 'ApiToken' | 'MixpanelConnection' | 'Integration' | 'Cohort' | 'Export' | 'SyncRun',
+    | 'Project'
+    | 'ApiToken'
+    | 'MixpanelAccount'
+    | 'Integration'
+    | 'Cohort'
+    | 'Export'
+    | 'SyncRun'
+    | 'Member'
+    | 'MessagingUsage',
     string
   >;
 }
@@ -36,18 +44,24 @@ export async function furnish(app: TestApp, api: ApiClient, mark: string): Promi
     { id: cohortId },
   );
   await untilRunIsOver(api, startSync.id);
-  const found = await api.query(`{
-    viewer { project { id } } mixpanel { id } integrations { id } apiTokens(first: 1) { edges { node { id } } }
-  }`);
+  const found = await api.query(
+    `query ($email: String) {
+      viewer { project { id } } mixpanel { id } integrations { id } apiTokens(first: 1) { edges { node { id } } }
+      member(email: $email) { id } messagingUsage(month: "2030-01") { id }
+    }`,
+    { email: `first@${mark}.example.com` },
+  );
   return {
     ids: {
       Project: found.viewer.project.id,
       ApiToken: found.apiTokens.edges[0].node.id,
-      MixpanelConnection: found.mixpanel.id,
+      MixpanelAccount: found.mixpanel.id,
       Integration: found.integrations[0].id,
       Cohort: cohortId,
       Export: startSync.export.id,
       SyncRun: startSync.id,
+      Member: found.member.id,
+      MessagingUsage: found.messagingUsage.id,
     },
   };
 }

@@ -257,7 +257,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
             };
           };
         } = await api.query(
-          `query ($id: ID!, $after: String, $outcome: MemberOutcome, $reason: RejectionReason) {
+          `query ($id: ID!, $after: String, $outcome: [MemberOutcome!], $reason: [RejectionReason!]) {
             syncRun(id: $id) { members(first: 100, after: $after, outcome: $outcome, reason: $reason) {
               totalCount edges { node { distinctId email userId outcome reason detail } }
               pageInfo { hasNextPage endCursor }
