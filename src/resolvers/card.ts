@@ -1,5 +1,28 @@
-import type { Card } from '../../db/queries/card.ts';
+import { cohortColumns, exportColumns, integrationColumns, runColumns } from '../../db/columns.ts';
+import type { Card, Wanted } from '../../db/queries/card.ts';
 import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
+
+/** The rows that one statement reads together. */
+export interface CardRows {
+  cohort: CohortRow;
+  export: ExportRow;
+  integration: IntegrationRow;
+  run: SyncRunRow;
+}
+
+const SETS = {
+  cohort: cohortColumns,
+  export: exportColumns,
+  integration: integrationColumns,
+  run: runColumns,
+};
+
+/** Which rows are wanted, with which of their columns. */
+export function wantColumns(nouns: ReadonlyMap<keyof CardRows, ReadonlySet<string> | 'all'>): Wanted {
+  return Object.fromEntries(
+    [...nouns].map(([noun, names]) => [noun, names === 'all' ? SETS[noun].all : SETS[noun].some(names)]),
+  ) as Wanted;
+}
 
 const CARD = Symbol('card');
 
@@ -19,6 +42,6 @@ export function carry(card: Card): Card {
 }
 
 /** What was read together with this row. */
-export function carriedBy(row: CohortRow | ExportRow | IntegrationRow | SyncRunRow): Card | undefined {
+export function carriedBy(row: CardRows[keyof CardRows]): Card | undefined {
   return (row as MayCarry)[CARD];
 }

@@ -8,18 +8,15 @@ import type { Role } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
 import { hasRole } from '../resolvers/api-token.ts';
-import { DEFAULT_PAGE_SIZE } from '../resolvers/page.ts';
-import './forget-plugin.ts';
+import { COSTS, LIMITS } from './costs.ts';
 import { decodeId, encodeId, loadNode } from './global-id.ts';
+import './root-plugin.ts';
 
 /** Something that a caller uploaded, kept on disk while the operation goes on. */
 export interface Upload {
   name: string;
   stream(): ReadableStream<Uint8Array>;
 }
-
-/** What one operation may cost: a field is 1, and what is below a connection counts once for each row of its page. */
-const LIMITS = { complexity: 25_000, depth: 15, breadth: 1_000 };
 
 /** Plugins are asked in this order: roles first, then the input. */
 export const builder = new SchemaBuilder<{
@@ -36,7 +33,7 @@ export const builder = new SchemaBuilder<{
   /** role: the least that the caller's token must have. */
   AuthScopes: { role: Role };
 }>({
-  plugins: ['forget', ScopeAuthPlugin, ComplexityPlugin, ZodPlugin, RelayPlugin],
+  plugins: [ScopeAuthPlugin, ComplexityPlugin, ZodPlugin, RelayPlugin, 'root'],
   defaultFieldNullability: false,
   scopeAuth: {
     authScopes: ({ viewer }) => ({ role: (role) => hasRole(viewer, role) }),
@@ -62,6 +59,8 @@ export const builder = new SchemaBuilder<{
     nodeQueryOptions: {
       description: 'Any object by its global id; null when the project has none with this id.',
       authScopes: { role: 'CONSUMER' },
+      // It may be a person's.
+      complexity: { field: COSTS.person, multiplier: 1 },
       args: { id: { description: 'The id field of an object.' } },
       resolve: (_root, { id }, ctx) => loadNode(ctx, id),
     },
@@ -101,12 +100,6 @@ builder.subscriptionType({
 export const READ = { role: 'CONSUMER' } as const;
 export const CHANGE = { role: 'ADMIN' } as const;
 export const OWN = { role: 'OWNER' } as const;
-
-/** A connection costs as much as its page holds. */
-export const pageComplexity = (args: { first?: number | null | undefined }) => ({
-  field: 1,
-  multiplier: Math.max(1, Math.min(100, args.first ?? DEFAULT_PAGE_SIZE)),
-});
 
 function kindKey(kind: string): keyof typeof LIMITS {
   return kind.toLowerCase() as keyof typeof LIMITS;

@@ -1,5 +1,6 @@
 import { importCohort, pushWarning, readCohorts, readExportOfCohort } from '../resolvers/cohort.ts';
-import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import { builder, CHANGE, READ } from './builder.ts';
+import { pageOfProject } from './costs.ts';
 import { CohortSource, Provider } from './enums.ts';
 import { findRow } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
@@ -62,7 +63,7 @@ builder.queryFields((t) => ({
     type: CohortConnection,
     nullable: true,
     authScopes: READ,
-    complexity: pageComplexity,
+    complexity: pageOfProject,
     description: 'The cohorts of the project, by name.',
     args: {
       ...pageArgs(t.arg),

@@ -14,7 +14,8 @@ import {
   stopExport,
 } from '../resolvers/export.ts';
 import { readRunsOf } from '../resolvers/sync-run.ts';
-import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import { builder, CHANGE, READ } from './builder.ts';
+import { pageOfParent, pageOfProject } from './costs.ts';
 import { ExportStatus, ListAction, Provider, SyncType } from './enums.ts';
 import { findRow, readExportId, readId } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
@@ -112,7 +113,7 @@ builder.node(Export, {
     }),
     runs: t.field({
       type: SyncRunConnection,
-      complexity: pageComplexity,
+      complexity: pageOfParent,
       description: 'Its runs, newest first.',
       args: pageArgs(t.arg),
       extensions: reads({}),
@@ -126,7 +127,7 @@ builder.queryFields((t) => ({
     type: ExportConnection,
     nullable: true,
     authScopes: READ,
-    complexity: pageComplexity,
+    complexity: pageOfProject,
     description: 'The exports of the project, newest first.',
     args: {
       ...pageArgs(t.arg),

@@ -7,7 +7,8 @@ import {
   readWebhook,
   replaceWebhook,
 } from '../resolvers/integration.ts';
-import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import { builder, CHANGE, READ } from './builder.ts';
+import { COSTS, pageOfParent } from './costs.ts';
 import { DataCenter, IntegrationStatus, IterableProjectType, Provider, UserIdFallback } from './enums.ts';
 import { pageArgs } from './page-args.ts';
 import { ExportConnection, Integration } from './refs.ts';
@@ -71,6 +72,7 @@ builder.node(Integration, {
       description: 'The name of the token that connected it.',
     }),
     webhook: t.field({
+      complexity: COSTS.statement,
       type: WebhookEndpoint,
       nullable: true,
       description:
@@ -80,7 +82,7 @@ builder.node(Integration, {
     }),
     exports: t.field({
       type: ExportConnection,
-      complexity: pageComplexity,
+      complexity: pageOfParent,
       description: 'The cohorts that are exported to it, newest first.',
       args: pageArgs(t.arg),
       extensions: reads({}),

@@ -6,23 +6,14 @@ import {
   Kind,
   type SelectionSetNode,
 } from 'graphql';
-import { cohortColumns, exportColumns, integrationColumns, runColumns } from '../../db/columns.ts';
 import type { Wanted } from '../../db/queries/card.ts';
-import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
-
-/** The rows that one statement reads together. */
-interface Rows {
-  cohort: CohortRow;
-  export: ExportRow;
-  integration: IntegrationRow;
-  run: SyncRunRow;
-}
+import { type CardRows, wantColumns } from '../resolvers/card.ts';
 
 /**
  * What the resolver of a field looks at, apart from the id of its row. A field that exposes a column needs none; one
  * that has neither is given whole rows.
  */
-export type Reads = { [Noun in keyof Rows]?: readonly (keyof Rows[Noun])[] } & {
+export type Reads = { [Noun in keyof CardRows]?: readonly (keyof CardRows[Noun])[] } & {
   /** Its value is a row that is read together with this one, or this row itself: what is asked of that counts too. */
   follow?: true;
 };
@@ -32,13 +23,7 @@ export function reads(what: Reads): { reads: Reads } {
   return { reads: what };
 }
 
-const SETS = {
-  cohort: cohortColumns,
-  export: exportColumns,
-  integration: integrationColumns,
-  run: runColumns,
-};
-const NOUNS: Record<string, keyof Rows> = {
+const NOUNS: Record<string, keyof CardRows> = {
   Cohort: 'cohort',
   Export: 'export',
   Integration: 'integration',
@@ -96,23 +81,18 @@ function pick(sets: readonly SelectionSetNode[], name: string, fragments: Fragme
 }
 
 function columnsBelow(type: unknown, sets: readonly SelectionSetNode[], fragments: Fragments): Wanted {
-  const found = new Map<keyof Rows, Set<string> | 'all'>();
-  const of = (noun: keyof Rows) => {
+  const found = new Map<keyof CardRows, Set<string> | 'all'>();
+  const of = (noun: keyof CardRows) => {
     const columns = found.get(noun) ?? new Set();
     found.set(noun, columns);
     return columns;
   };
-  const add = (noun: keyof Rows, columns: readonly string[]) => {
+  const add = (noun: keyof CardRows, columns: readonly string[]) => {
     const chosen = of(noun);
     if (chosen !== 'all') for (const column of columns) chosen.add(column);
   };
   look(type, sets);
-  return Object.fromEntries(
-    [...found].map(([noun, columns]) => [
-      noun,
-      columns === 'all' ? SETS[noun].all : SETS[noun].some(columns),
-    ]),
-  ) as Wanted;
+  return wantColumns(found);
 
   function look(outer: unknown, below: readonly SelectionSetNode[]) {
     const row = getNamedType(outer as GraphQLResolveInfo['returnType']);
@@ -130,7 +110,7 @@ function columnsBelow(type: unknown, sets: readonly SelectionSetNode[], fragment
       else if (!read) found.set(noun, 'all');
       else {
         const { follow, ...columns } = read;
-        for (const [one, names] of Object.entries(columns)) add(one as keyof Rows, names);
+        for (const [one, names] of Object.entries(columns)) add(one as keyof CardRows, names);
         if (follow && node.selectionSet) look(field.type, [node.selectionSet]);
       }
     }

@@ -8,7 +8,8 @@ import {
   readRunMembers,
   readRuns,
 } from '../resolvers/sync-run.ts';
-import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import { builder, CHANGE, READ } from './builder.ts';
+import { COSTS, pageOfBlocks, pageOfProject } from './costs.ts';
 import {
   MemberOutcome,
   RejectionReason,
@@ -158,6 +159,7 @@ builder.node(SyncRun, {
         'When what it did with each person was deleted (LEDGER_RETENTION, 30 days by default); members is empty since. Null before.',
     }),
     rejectedByReason: t.field({
+      complexity: { field: COSTS.rejections, multiplier: 1 },
       type: [RejectionCount],
       description:
         'The rejected, by reason, the most frequent first; of a run that is over they add up to counts.rejected. Empty once ledgerDeletedAt is set.',
@@ -166,7 +168,7 @@ builder.node(SyncRun, {
     }),
     pendingRemovals: t.field({
       type: PendingRemovalConnection,
-      complexity: pageComplexity,
+      complexity: pageOfBlocks,
       description:
         'Who would leave if the removals of a held run were approved now. Empty once it was decided.',
       args: pageArgs(t.arg),
@@ -175,7 +177,7 @@ builder.node(SyncRun, {
     }),
     members: t.field({
       type: RunMemberConnection,
-      complexity: pageComplexity,
+      complexity: pageOfBlocks,
       description:
         'What happened to each person: those added, then removed, then rejected. Unchanged people are counted, not listed.',
       args: {
@@ -197,7 +199,7 @@ builder.queryFields((t) => ({
     type: SyncRunConnection,
     nullable: true,
     authScopes: READ,
-    complexity: pageComplexity,
+    complexity: pageOfProject,
     description: 'The runs of the project, newest first.',
     args: {
       ...pageArgs(t.arg),
