@@ -13,6 +13,7 @@ const NAMES = [
   'member-lookup',
   'cohort-push',
   'messaging-events',
+  'gateway',
   'floor',
   'crash',
 ];

@@ -1,117 +1,138 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createTokens } from './support/api.ts';
 import { readOptions } from './support/options.ts';
 import { startPartners } from './support/partners-process.ts';
 import { startPostgres } from './support/postgres.ts';
-import { percentile, printResults, tell } from './support/results.ts';
+import { megabytes, printResults, type Result, seconds, tell } from './support/results.ts';
 import { startService } from './support/service.ts';
-import { type Arrival, startWatchers } from './support/watchers-process.ts';
+import { startWatchers } from './support/watchers-process.ts';
+import { judge, type WatchFigures } from './watchers/judge.ts';
 
 /**
- * A thousand WebSocket watchers of one paced run, and one that subscribes to a lot and reads none of it. The delay is from
- * the moment when the row was changed, noted by a trigger of the benchmark's own, to the arrival at each watcher.
+ * Watchers of one paced run over WebSocket: a thousand, the same beside one who subscribes to a lot and reads none of it,
+ * and ten thousand. The delay is from the moment when the row was changed, noted by a trigger of the benchmark's own, to
+ * the arrival at each watcher. The run is cancelled once everybody has watched for a while, and all must hear of its end.
  */
-const WATCHERS = 1_000;
 const MAX_DELAY_MS = 250;
+const MAX_MEMORY = 300_000_000;
+const WATCH_MS = 20_000;
+const PATIENCE_MS = 30_000;
+/** More than one process of them can read in time. */
+const WATCHERS_PER_PROCESS = 5_000;
+/** A token has a bound of sockets. */
+const TOKENS = 12;
 const options = readOptions();
-const members = options.members ?? 20_000;
 
-const partners = await startPartners({ members });
-const postgres = await startPostgres(options.databaseUrl);
-const database = await postgres.createDatabase();
-const service = await startService({
-  databaseUrl: database.url,
-  partners,
-  // Small batches, so that a run of few people lasts while a thousand connect and then watch.
-  env: { ITERABLE_REQUESTS_PER_SECOND: '5', ITERABLE_BATCH_SIZE: '100' },
-});
-await database.client.query(`
-  create table bench_changes (revision integer, at double precision);
-  create function bench_note() returns trigger language plpgsql as $$
-    begin
-      insert into bench_changes values (new.revision, extract(epoch from clock_timestamp()) * 1000);
-      return null;
-    end $$;
-  create trigger bench_note after update on sync_runs for each row execute function bench_note()`);
+await using started = new AsyncDisposableStack();
+const stopping = <Thing extends { stop(): Promise<void> }>(thing: Thing) =>
+  started.adopt(thing, (one) => one.stop());
 
-async function watchRun(cohortId: string, stalled: number): Promise<Figures> {
-  await database.client.query('truncate bench_changes');
-  const runId = await service.api.startSync(cohortId);
-  const watchers = await startWatchers({
-    url: service.url,
-    token: service.token,
-    runId,
-    watchers: WATCHERS,
-    stalled,
-  });
-  const cpuBefore = service.cpuSeconds();
-  const begunAt = await watchers.connectedAt;
-  const run = await service.api.untilOver(runId);
-  const cpu = (service.cpuSeconds() - cpuBefore) / ((Date.now() - begunAt) / 1000);
-  if (run.status !== 'SUCCEEDED') throw new Error(`The run ended as ${run.status}.`);
-  const arrivals = await watchers.arrivals();
-  const changes = await database.client.query('select revision, at from bench_changes order by revision');
-  return judge(arrivals, changes.rows, begunAt, cpu);
-}
+// More people than there is time for: the run lasts while ten thousand connect, and then watch.
+const partners = stopping(await startPartners({ members: options.members ?? 200_000 }));
+const postgres = stopping(await startPostgres(options.databaseUrl));
 
-interface Figures {
-  changes: number;
-  kept: number;
-  p50: number;
-  p95: number;
-  max: number;
-  cpu: number;
-}
-
-/** Changes from the moment when everybody watched. A change is kept at a watcher when its very revision arrived. */
-function judge(
-  arrivals: Arrival[],
-  changes: { revision: number; at: number }[],
-  begunAt: number,
-  cpu: number,
-): Figures {
-  const changedAt = new Map(
-    changes.filter(({ at }) => at > begunAt).map(({ revision, at }) => [revision, at]),
+/** Each round has a service of its own, so that none inherits another's memory. */
+async function watchRun(watchers: number, stalled: number): Promise<WatchFigures> {
+  const database = await postgres.createDatabase();
+  await using stack = new AsyncDisposableStack();
+  const service = stack.adopt(
+    await startService({
+      databaseUrl: database.url,
+      partners,
+      env: { ITERABLE_REQUESTS_PER_SECOND: '5', ITERABLE_BATCH_SIZE: '100' },
+    }),
+    (one) => one.stop(),
   );
-  const delays: number[] = [];
-  for (const { revision, at } of arrivals) {
-    const from = changedAt.get(revision);
-    if (from !== undefined) delays.push(at - from);
-  }
+  await database.client.query(`
+    create table bench_changes (revision integer, at double precision);
+    create function bench_note() returns trigger language plpgsql as $$
+      begin
+        insert into bench_changes values (new.revision, extract(epoch from clock_timestamp()) * 1000);
+        return null;
+      end $$;
+    create trigger bench_note after update on sync_runs for each row execute function bench_note()`);
+  const tokens = await createTokens(service.api, TOKENS);
+  const [cohortId] = await service.api.cohortIds();
+  const runId = await service.api.startSync(cohortId!);
+  const begunAt = Date.now();
+  const processes = Math.ceil(watchers / WATCHERS_PER_PROCESS);
+  const groups = await Promise.all(
+    Array.from({ length: processes }, async (_, index) =>
+      stack.adopt(
+        await startWatchers({
+          url: service.url,
+          tokens,
+          runId,
+          watchers: Math.ceil(watchers / processes),
+          stalled: index === 0 ? stalled : 0,
+        }),
+        (group) => group.stop(),
+      ),
+    ),
+  );
+  const connectedAt = Math.max(...groups.map((group) => group.connectedAt));
+  const cpuBefore = service.cpuSeconds();
+  await sleep(WATCH_MS);
+  const cores = (service.cpuSeconds() - cpuBefore) / ((Date.now() - connectedAt) / 1000);
+  await Promise.race([
+    service.api.query('mutation ($id: ID!) { cancelSyncRun(runId: $id) { id } }', { id: runId }),
+    sleep(PATIENCE_MS),
+  ]);
+  const watched = await Promise.all(groups.map((group) => group.report()));
+  const changes = await database.client.query('select revision, at from bench_changes order by revision');
   return {
-    changes: changedAt.size,
-    kept: delays.length / (changedAt.size * WATCHERS),
-    p50: percentile(delays, 50),
-    p95: percentile(delays, 95),
-    max: percentile(delays, 100),
-    cpu,
+    ...judge(watched, changes.rows, connectedAt),
+    connectSeconds: (connectedAt - begunAt) / 1000,
+    cores,
+    peakMemory: service.peakMemory(),
   };
 }
 
-const [first, second] = await service.api.cohortIds();
-tell('everybody reads');
-const alone = await watchRun(first!, 0);
-tell('one does not read');
-const beside = await watchRun(second!, 1);
-await service.stop();
-await postgres.stop();
-await partners.stop();
+function rows(what: string, figures: WatchFigures): Result[] {
+  return [
+    {
+      what: `${what}: delay p95`,
+      measured: `${figures.p95.toFixed(0)} ms`,
+      target: `≤ ${MAX_DELAY_MS} ms`,
+      isMet: figures.p95 <= MAX_DELAY_MS,
+    },
+    { what: '  p50 · longest', measured: `${figures.p50.toFixed(0)} · ${figures.max.toFixed(0)} ms` },
+    {
+      what: '  have the last snapshot',
+      measured: `${figures.haveLast} of ${figures.watchers}`,
+      target: 'all',
+      isMet: figures.haveLast === figures.watchers,
+    },
+    {
+      what: `  snapshots kept, of ${figures.changes}`,
+      measured: `${(figures.kept * 100).toFixed(1)} %`,
+    },
+    { what: '  connected after', measured: seconds(figures.connectSeconds) },
+    { what: '  delay p95 of those who wait meanwhile', measured: `${figures.p95Connecting.toFixed(0)} ms` },
+    ...(figures.lost > 0
+      ? [{ what: '  lost', measured: `${figures.lost}: ${figures.firstLoss?.slice(0, 120)}` }]
+      : []),
+    { what: '  cores of the service, the run included', measured: figures.cores.toFixed(2) },
+    { what: '  cores of the watchers', measured: figures.watcherCores.toFixed(2) },
+    {
+      what: '  peak memory of the service',
+      measured: megabytes(figures.peakMemory),
+      target: `≤ ${megabytes(MAX_MEMORY)}`,
+      isMet: figures.peakMemory <= MAX_MEMORY,
+    },
+  ];
+}
 
-const rows = (what: string, figures: Figures) => [
-  {
-    what: `${what}: delay p95`,
-    measured: `${figures.p95.toFixed(0)} ms`,
-    target: `≤ ${MAX_DELAY_MS} ms`,
-    isMet: figures.p95 <= MAX_DELAY_MS,
-  },
-  { what: '  p50 · longest', measured: `${figures.p50.toFixed(0)} · ${figures.max.toFixed(0)} ms` },
-  {
-    what: `  snapshots kept, of ${figures.changes}`,
-    measured: `${(figures.kept * 100).toFixed(1)} %`,
-    target: '100 %',
-    isMet: figures.kept >= 0.9995,
-  },
-  { what: '  cores of the service, the run included', measured: figures.cpu.toFixed(2) },
-];
-printResults(`Live: ${WATCHERS} watchers of one run`, [
-  ...rows('everybody reads', alone),
-  ...rows('beside one that does not', beside),
-]);
+const rounds =
+  options.watchers === undefined
+    ? ([
+        [1_000, 0, 'everybody reads'],
+        [1_000, 1, 'beside one that does not'],
+        [10_000, 0, 'everybody reads'],
+      ] as const)
+    : ([[options.watchers, 0, 'everybody reads']] as const);
+for (const [watchers, stalled, what] of rounds) {
+  tell(`${watchers} watchers, ${what}`);
+  const figures = await watchRun(watchers, stalled);
+  printResults(`Live: ${watchers} watchers of one run`, rows(what, figures));
+}

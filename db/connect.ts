@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
 import pg from 'pg';
 import { serveHotStatements } from './hot-client.ts';
 import type { Tables } from './tables.ts';
@@ -40,14 +40,19 @@ export function connectDatabase(options: DatabaseOptions): Database {
   // listen to meanwhile, would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('connect', (client) => serveHotStatements(client, { isNamed: options.preparedStatements ?? true }));
-  const db = new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool }),
-    log: options.onStatement && ((event) => options.onStatement?.(event.query.sql)),
-  });
+  const db = createDb(pool, options.onStatement);
   let stopped: Promise<void> | undefined;
   return {
     db,
     pool,
     stop: () => (stopped ??= db.destroy()),
   };
+}
+
+/** What makes statements of queries; costs some microseconds. onStatement is given the text of each. */
+export function createDb(pool: PostgresPool, onStatement?: (text: string) => void): Db {
+  return new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool }),
+    log: onStatement && ((event) => onStatement(event.query.sql)),
+  });
 }

@@ -9,10 +9,11 @@ import { generateKey, generatePassword, keepSecret } from './data-dir.ts';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
 import { type Carrier, startCarrier } from './events/start-carrier.ts';
-import { findViewer } from './resolvers/api-token.ts';
+import { findViewerBySecret, hashSecret } from './resolvers/api-token.ts';
 import { ensureFirstProject } from './resolvers/project.ts';
 import { buildSchema } from './schema/schema.ts';
 import { createSecrets } from './secrets.ts';
+import { readPersistedOperations } from './server/persisted-operations.ts';
 import { removeAbandonedUploads } from './server/upload.ts';
 import { createServer, type Server } from './server.ts';
 import { startBoss } from './sync/boss.ts';
@@ -91,7 +92,15 @@ export async function startApp(options: {
     if (env.roles.has('gateway')) {
       const live: Live = startLive({ db, databaseUrl, logger });
       stops.push(() => live.stop());
-      server = createServer({ env, schema: buildSchema(), sync, live, isReady: () => isMigrated(db) });
+      server = createServer({
+        env,
+        schema: buildSchema(),
+        sync,
+        pool: database.pool,
+        live,
+        persisted: await readPersistedOperations(env.persistedOperations),
+        isReady: () => isMigrated(db),
+      });
       const gateway = server;
       stops.push(async () => {
         gateway.drain();
@@ -114,6 +123,7 @@ export async function startApp(options: {
     }
     // Last of all: a secret that is shown once must not be made by a start that fails.
     const firstSecret = env.roles.has('gateway') ? await bootstrap(sync) : undefined;
+    server?.open();
     let stopped: Promise<void> | undefined;
     return {
       url,
@@ -151,7 +161,10 @@ function explainDatabaseError(cause: unknown, env: Pick<Env, 'databaseUrl'>, url
 async function bootstrap({ db, env, clock, logger }: SyncDeps): Promise<string | undefined> {
   const { bootstrapToken } = env;
   const firstSecret = await ensureFirstProject(db, { bootstrapToken, now: clock.now() });
-  if (bootstrapToken !== undefined && !(await findViewer({ db, clock }, `Bearer ${bootstrapToken}`))) {
+  if (
+    bootstrapToken !== undefined &&
+    !(await findViewerBySecret({ db, clock }, hashSecret(bootstrapToken)))
+  ) {
     logger.warn(
       'BOOTSTRAP_TOKEN opens nothing: the database has tokens already, and it counts only while there is none',
     );

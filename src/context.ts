@@ -19,4 +19,6 @@ export interface Context {
   live: Live;
   load: Loaders;
   events: EventFiling;
+  /** A token opens nothing from now on, also where it was remembered. */
+  forgetToken(tokenId: string): void;
 }

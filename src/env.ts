@@ -45,6 +45,16 @@ export interface Env {
     countEveryPage: boolean;
     sourceValue: string;
   };
+  /** Origins whose pages may call us from a browser; * for every one. */
+  corsOrigins: readonly string[];
+  /** Introspection, and suggestions in messages about documents. */
+  allowIntrospection: boolean;
+  persistedOperations: { mode: 'off' | 'allow' | 'only'; file: string };
+  /** In a minute; mutations over all processes, the others in each. */
+  rateLimits: { perToken: number; perAddress: number; mutationsPerToken: number };
+  maxSocketsPerToken: number;
+  /** Proxies in front of the service that append to X-Forwarded-For. */
+  trustedProxies: number;
   logLevel: string;
   logFormat: 'pretty' | 'json';
 }
@@ -86,6 +96,19 @@ const number = (rule: { min: number; max?: number; whole?: boolean }) =>
 const flag = z
   .enum(['true', 'false'], { error: 'must be true or false' })
   .transform((text) => text === 'true');
+
+const onOff = z.enum(['on', 'off'], { error: 'must be on or off' }).transform((text) => text === 'on');
+
+const origins = z.string().transform((text, context) => {
+  const given = text.split(',').map((origin) => origin.trim());
+  const isOrigin = (origin: string) => URL.canParse(origin) && new URL(origin).origin === origin;
+  if (given.every((origin) => origin === '*' || isOrigin(origin))) return given;
+  context.addIssue({
+    code: 'custom',
+    message: 'must be origins such as https://app.example.com, joined by commas, or *',
+  });
+  return z.NEVER;
+});
 
 const url = (schemes: string[]) =>
   z.string().refine((text) => URL.canParse(text) && schemes.includes(new URL(text).protocol), {
@@ -164,6 +187,17 @@ const variables = z
     MIXPANEL_QUERIES_PER_HOUR: number({ min: 0, whole: true }).prefault('60'),
     MIXPANEL_COUNT_EVERY_PAGE: flag.prefault('false'),
     MIXPANEL_SOURCE_VALUE: z.string().default('iterable'),
+    CORS_ORIGINS: origins.default([]),
+    INTROSPECTION: onOff.prefault('on'),
+    PERSISTED_OPERATIONS: z
+      .enum(['off', 'allow', 'only'], { error: 'must be off, allow or only' })
+      .default('off'),
+    PERSISTED_OPERATIONS_FILE: z.string().default('persisted-operations.json'),
+    RATE_LIMIT_PER_TOKEN: number({ min: 1, whole: true }).prefault('600000'),
+    RATE_LIMIT_PER_ADDRESS: number({ min: 1, whole: true }).prefault('1200000'),
+    RATE_LIMIT_MUTATIONS_PER_TOKEN: number({ min: 1, max: 2_000_000_000, whole: true }).prefault('6000'),
+    MAX_SOCKETS_PER_TOKEN: number({ min: 1, whole: true }).prefault('1000'),
+    TRUSTED_PROXIES: number({ min: 0, max: 10, whole: true }).prefault('0'),
     LOG_LEVEL: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
         error: 'must be one of trace, debug, info, warn, error, fatal, silent',
@@ -223,6 +257,16 @@ export function readEnv(source: Record<string, string | undefined>, isTerminal: 
       countEveryPage: env.MIXPANEL_COUNT_EVERY_PAGE,
       sourceValue: env.MIXPANEL_SOURCE_VALUE,
     },
+    corsOrigins: env.CORS_ORIGINS,
+    allowIntrospection: env.INTROSPECTION,
+    persistedOperations: { mode: env.PERSISTED_OPERATIONS, file: env.PERSISTED_OPERATIONS_FILE },
+    rateLimits: {
+      perToken: env.RATE_LIMIT_PER_TOKEN,
+      perAddress: env.RATE_LIMIT_PER_ADDRESS,
+      mutationsPerToken: env.RATE_LIMIT_MUTATIONS_PER_TOKEN,
+    },
+    maxSocketsPerToken: env.MAX_SOCKETS_PER_TOKEN,
+    trustedProxies: env.TRUSTED_PROXIES,
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT ?? (isTerminal ? 'pretty' : 'json'),
   };

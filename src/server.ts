@@ -1,31 +1,48 @@
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { Readable } from 'node:stream';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { GraphQLSchema } from 'graphql';
+import type pg from 'pg';
+import type { Context } from './context.ts';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
-import { closeRevoked, findViewer } from './resolvers/api-token.ts';
-import { discardBody, readBody } from './server/body.ts';
+import { createEventFiling } from './events/file-events.ts';
+import { closeRevoked } from './resolvers/api-token.ts';
+import { createLoaders } from './resolvers/loaders.ts';
+import { createAdmission } from './server/admission.ts';
+import { createAuthenticator } from './server/authenticator.ts';
+import { MAX_CONNECTIONS } from './server/bounds.ts';
+import { callerAddress } from './server/caller-address.ts';
+import { createCors } from './server/cors.ts';
+import { createEventStreams } from './server/event-streams.ts';
 import { createGraphql } from './server/graphql.ts';
+import { createGraphqlHttp } from './server/graphql-http.ts';
+import { pathOf } from './server/graphql-request.ts';
 import { createEventReceiver, handleIterableWebhook } from './server/iterable-webhook.ts';
 import { handleMixpanelWebhook } from './server/mixpanel-webhook.ts';
+import type { PersistedOperations } from './server/persisted-operations.ts';
 import { presentError } from './server/present-error.ts';
+import { createRateLimits } from './server/rate-limits.ts';
+import { createReadiness } from './server/readiness.ts';
+import { badRequest, RefusalError } from './server/refusal.ts';
+import { sendErrors, sendJson, sendRefusal, setSecurityHeaders } from './server/respond.ts';
 import { createSessions } from './server/sessions.ts';
-import { serveWebSocket } from './server/websocket.ts';
+import { createSockets } from './server/websocket.ts';
 import { welcomePage } from './server/welcome-page.ts';
 import type { SyncDeps } from './sync/deps.ts';
 import type { Live } from './sync/live.ts';
 
-/** Multipart bodies have limits of their own. */
-const MAX_BODY_BYTES = 1_000_000;
 /** Longer than load balancers and partners keep a connection that is idle: else a call may meet its end. */
 const KEEP_ALIVE_MS = 65_000;
+const HEADERS_PATIENCE_MS = 15_000;
 const CLOSE_PATIENCE_MS = 3_000;
 const UPLOAD_PATIENCE_MS = 3_600_000;
 
 export interface Server {
   /** Where it listens: http://host:port. */
   listen(): Promise<string>;
+  /** There is a first token: what was sent before it counts anew. */
+  open(): void;
   /** /ready says no from now on. */
   drain(): void;
   /** Ends streams and sockets, and answers what is under way. Bounded in time. */
@@ -34,52 +51,95 @@ export interface Server {
 
 /** The HTTP surface of the service. */
 export function createServer(options: {
-  env: Pick<Env, 'host' | 'port'>;
+  env: Env;
   schema: GraphQLSchema;
   sync: SyncDeps;
+  pool: pg.Pool;
   live: Live;
+  persisted: PersistedOperations;
   isReady: () => Promise<boolean>;
 }): Server {
-  const { env, sync, live } = options;
-  const yoga = createGraphql(options);
+  const { env, schema, sync, live } = options;
+  const { logger } = sync;
   const receiver = createEventReceiver(sync);
+  const events = createEventFiling(sync);
   const sessions = createSessions(() => sync.clock.now());
-  live.onTokenRevoked((tokenId) => sessions.closeToken(tokenId));
-  live.onGap(() => {
-    closeRevoked(sync, sessions).catch((error) =>
-      sync.logger.warn({ err: error }, 'could not look for tokens that were revoked'),
-    );
+  const admission = createAdmission();
+  const limits = createRateLimits({
+    pool: options.pool,
+    limits: env.rateLimits,
+    onError: (error) => logger.warn({ err: error }, 'mutations could not be counted'),
   });
-  const eventStreams = new Set<ServerResponse>();
+  const authenticator = createAuthenticator({ sync, limits, isHearing: live.isHearing });
+  const graphql = createGraphql({
+    schema,
+    logger,
+    limits,
+    persisted: options.persisted,
+    allowIntrospection: env.allowIntrospection,
+    createContext: (viewer, _signal): Context => ({
+      viewer,
+      sync,
+      live,
+      load: createLoaders(sync, viewer.project.id),
+      events,
+      forgetToken: authenticator.forget,
+    }),
+  });
+  const shared = { graphql, authenticator, admission, limits, sessions, logger };
+  const graphqlHttp = createGraphqlHttp({
+    ...shared,
+    eventStreams: createEventStreams({ schema, graphql, logger }),
+  });
+  const sockets = createSockets({ ...shared, maxSocketsPerToken: env.maxSocketsPerToken });
+  const cors = createCors({ origins: env.corsOrigins, publicUrl: env.publicUrl });
+  const isReady = createReadiness(options.isReady);
+  let isOpen = false;
   let isDraining = false;
 
-  const server = createHttpServer((request, response) => {
+  live.onTokenRevoked((tokenId) => {
+    authenticator.forget(tokenId);
+    sessions.closeToken(tokenId);
+  });
+  live.onGap(() => {
+    authenticator.forgetAll();
+    closeRevoked(sync, sessions).catch((error) =>
+      logger.warn({ err: error }, 'could not look for tokens that were revoked'),
+    );
+  });
+
+  const server = createHttpServer(
+    {
+      headersTimeout: HEADERS_PATIENCE_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      // An upload of gigabytes may take its time; other bodies have a deadline where they are read.
+      requestTimeout: UPLOAD_PATIENCE_MS,
+      // Whoever asks for another protocol (h2c) is answered in this one.
+      shouldUpgradeCallback: isWebSocketRequest,
+    },
+    (request, response) => {
+      handle(request, response).catch((error) => fail(request, response, error));
+    },
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  // Node listens to no errors of a socket that it hands over, and an error that nobody listens to ends the process.
+  server.on('connection', (socket: Socket) => socket.on('error', ignoreBreak));
+  server.on('upgrade', onUpgrade);
+
+  async function handle(request: IncomingMessage, response: ServerResponse) {
     // A connection that is kept for a next request would hold up the end of the service.
     response.once('close', () => {
       if (isDraining) server.closeIdleConnections();
     });
-    handle(request, response).catch((error) => {
-      // A caller who breaks off in the middle of a body is told nothing.
-      if (request.errored === error) return void response.destroy();
-      const shown = presentError(error, sync.logger);
-      if (!response.headersSent) sendJson(response, 500, { errors: [shown] });
-      else response.destroy();
-    });
-  });
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
-  // An upload of gigabytes may take its time.
-  server.requestTimeout = UPLOAD_PATIENCE_MS;
-  const sockets = serveWebSocket({
-    server,
-    yoga,
-    sessions,
-    logger: sync.logger,
-    findViewer: (authorization) => findViewer(sync, authorization),
-  });
-
-  async function handle(request: IncomingMessage, response: ServerResponse) {
-    const path = (request.url ?? '/').split('?')[0];
-    if (path === '/graphql') return await handleGraphql(request, response);
+    if (!admission.isOpen(request.socket)) return;
+    setSecurityHeaders(response);
+    admission.enter(request, response);
+    if (!hasUsableHost(request)) throw badRequest('host', 'must be a host, and may have a port.');
+    if (cors.handle(request, response)) return;
+    const address = callerAddress(request, env.trustedProxies);
+    await limits.countRequest(address);
+    const path = pathOf(request);
+    if (path === '/graphql') return await graphqlHttp.handle(request, response, address);
     const [, partner, key] = /^\/webhooks\/(mixpanel|iterable)\/([\w-]+)$/.exec(path ?? '') ?? [];
     if (key !== undefined) {
       return partner === 'mixpanel'
@@ -88,7 +148,7 @@ export function createServer(options: {
     }
     if (path === '/health') return sendJson(response, 200, { status: 'ok' });
     if (path === '/ready') {
-      const ready = !isDraining && (await options.isReady().catch(() => false));
+      const ready = isOpen && !isDraining && (await isReady());
       return sendJson(response, ready ? 200 : 503, { status: ready ? 'ready' : 'not ready' });
     }
     if (path === '/') {
@@ -98,58 +158,28 @@ export function createServer(options: {
     sendJson(response, 404, { error: 'There is nothing here. See / for what is.' });
   }
 
-  async function handleGraphql(request: IncomingMessage, response: ServerResponse) {
-    if (isPageRequest(request)) return void (await yoga.handle(request, response, { req: request } as never));
-    const found = await findViewer(sync, request.headers.authorization);
-    if (!found) {
-      discardBody(request);
-      return sendJson(response, 401, {
-        errors: [
-          {
-            message: 'Send a valid token: Authorization: Bearer <token>.',
-            extensions: { code: 'UNAUTHENTICATED' },
-          },
-        ],
-      });
-    }
-    const isMultipart = request.headers['content-type']?.startsWith('multipart/form-data') === true;
-    const chunks = isMultipart ? [] : await readBody(request, MAX_BODY_BYTES);
-    if (!chunks) {
-      discardBody(request);
-      return sendJson(response, 413, {
-        errors: [
-          {
-            message: `The body is larger than ${MAX_BODY_BYTES} bytes.`,
-            extensions: {
-              code: 'BAD_USER_INPUT',
-              issues: [{ path: ['body'], message: `must have at most ${MAX_BODY_BYTES} bytes.` }],
-            },
-          },
-        ],
-      });
-    }
-    // Yoga takes what has been read from here.
-    if (!isMultipart) Object.assign(request, { body: Readable.from(chunks) });
-    // Only what lasts: a short request gets its answer, also the one by which a token revokes itself.
-    const closeWithToken = () => {
-      const forget = sessions.open(found.viewer, found.expiresAt, () => response.destroy());
-      response.once('close', forget);
-    };
-    if (isMultipart) closeWithToken();
-    const onEventStream = () => {
-      if (response.destroyed) return;
-      closeWithToken();
-      eventStreams.add(response);
-      response.once('close', () => eventStreams.delete(response));
-    };
-    await yoga.handle(request, response, { req: request, viewer: found.viewer, onEventStream });
+  function fail(request: IncomingMessage, response: ServerResponse, error: unknown) {
+    // A caller who breaks off in the middle of a body is told nothing.
+    if (request.errored === error || response.headersSent) return void response.destroy();
+    if (error instanceof RefusalError) return sendRefusal(request, response, error);
+    sendErrors(request, response, 500, [presentError(error, logger)]);
+  }
+
+  function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer) {
+    if (isDraining) return void socket.destroy();
+    if (!hasUsableHost(request)) return refuseUpgrade(socket, '400 Bad Request');
+    if (!cors.mayConnect(request)) return refuseUpgrade(socket, '403 Forbidden');
+    const address = callerAddress(request, env.trustedProxies);
+    limits.countRequest(address).then(
+      () => sockets.upgrade(request, socket, head, address),
+      () => refuseUpgrade(socket, '429 Too Many Requests'),
+    );
   }
 
   let stopped: Promise<void> | undefined;
   async function stop() {
     isDraining = true;
-    // Broken off, not completed: to a watcher completion means that the run is over.
-    for (const response of eventStreams) response.destroy();
+    graphqlHttp.breakStreams();
     await sockets.stop();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
@@ -170,12 +200,32 @@ export function createServer(options: {
           resolve(`http://${host}:${port}`);
         });
       }),
+    open() {
+      authenticator.forgetAll();
+      isOpen = true;
+    },
     drain() {
       isDraining = true;
     },
     stop: () => (stopped ??= stop()),
   };
 }
+
+function isWebSocketRequest(request: IncomingMessage): boolean {
+  return request.headers.upgrade?.toLowerCase() === 'websocket' && pathOf(request) === '/graphql';
+}
+
+/** Libraries make an address of it, and some answer with a stack when they cannot. */
+function hasUsableHost({ headers: { host } }: IncomingMessage): boolean {
+  return host === undefined || URL.canParse(`http://${host}/`);
+}
+
+function refuseUpgrade(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+/** The request or the WebSocket that the socket carries is told by itself. */
+function ignoreBreak(): void {}
 
 function explainListenError(cause: NodeJS.ErrnoException, { host, port }: Pick<Env, 'host' | 'port'>): Error {
   const reasons: Record<string, string> = {
@@ -186,14 +236,4 @@ function explainListenError(cause: NodeJS.ErrnoException, { host, port }: Pick<E
   };
   const reason = reasons[cause.code ?? ''];
   return reason === undefined ? cause : new StartError(reason, { cause });
-}
-
-/** A browser that opens /graphql, also by a link with a query in it, is shown GraphiQL, which asks for a token itself. */
-function isPageRequest(request: IncomingMessage): boolean {
-  return request.method === 'GET' && request.headers.accept?.includes('text/html') === true;
-}
-
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' });
-  response.end(JSON.stringify(body));
 }

@@ -83,7 +83,9 @@ function expectNothingOf(stranger: Tenant, text: string) {
   for (const sign of [stranger.mark, ...Object.values(stranger.own.ids)]) expect(text).not.toContain(sign);
 }
 
-test('wherever an id is taken, one of another project is answered as one that never was, and nothing of it changes', async () => {
+test('wherever an id is taken, one of another project is answered as one that never was, and nothing of it changes', {
+  timeout: 120_000,
+}, async () => {
   await using app = await startWithTwoProjects();
   const { ours, theirs } = app;
   const before = await readEverything(ours);
@@ -102,7 +104,7 @@ test('wherever an id is taken, one of another project is answered as one that ne
   expect(await readEverything(ours)).toBe(before);
 });
 
-test('wherever an id is taken, one of the project itself is found', async () => {
+test('wherever an id is taken, one of the project itself is found', { timeout: 120_000 }, async () => {
   await using app = await startWithTwoProjects();
   const { api, own } = app.theirs;
   const useless: string[] = [];

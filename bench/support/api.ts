@@ -88,6 +88,19 @@ export function createApi(url: string, token: string): Api {
   return api;
 }
 
+/** Further tokens of the project; the secrets of them. */
+export async function createTokens(api: Api, count: number, role = 'CONSUMER'): Promise<string[]> {
+  const secrets: string[] = [];
+  for (let index = 0; index < count; index++) {
+    const { createApiToken } = await api.query(
+      'mutation ($input: CreateApiTokenInput!) { createApiToken(input: $input) { secret } }',
+      { input: { name: `Benchmark ${index}`, role } },
+    );
+    secrets.push(createApiToken.secret);
+  }
+  return secrets;
+}
+
 /** Both partners as the players of bench/partners.ts take them: any key and any account will do. */
 export async function connectPartners(api: Api): Promise<void> {
   await api.query(

@@ -9,12 +9,14 @@ export interface BenchOptions {
   /** Of bench/crash.ts: how many processes are killed, and what the random moments begin with. */
   kills: number | undefined;
   seed: number | undefined;
+  /** Of bench/watchers.ts. */
+  watchers: number | undefined;
   /** A server to use instead of an embedded one. Databases are made on it and dropped again. */
   databaseUrl: string | undefined;
 }
 
 export const USAGE =
-  '[--only name,name] [--members 1000000] [--rounds 3] [--kills 50] [--seed 1] [--database-url postgresql://…] (numbers may be written 100k, 1M)';
+  '[--only name,name] [--members 1000000] [--rounds 3] [--kills 50] [--seed 1] [--watchers 10k] [--database-url postgresql://…] (numbers may be written 100k, 1M)';
 
 /** Reads the command line. Throws on what it does not know. */
 export function readOptions(args: string[] = process.argv.slice(2)): BenchOptions {
@@ -26,6 +28,7 @@ export function readOptions(args: string[] = process.argv.slice(2)): BenchOption
       rounds: { type: 'string' },
       kills: { type: 'string' },
       seed: { type: 'string' },
+      watchers: { type: 'string' },
       'database-url': { type: 'string' },
     },
   });
@@ -35,6 +38,7 @@ export function readOptions(args: string[] = process.argv.slice(2)): BenchOption
     rounds: readNumber(values.rounds),
     kills: readNumber(values.kills),
     seed: readNumber(values.seed),
+    watchers: readNumber(values.watchers),
     databaseUrl: values['database-url'],
   };
 }

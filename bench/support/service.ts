@@ -22,6 +22,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Posts at a time, of the floor and of the service alike. */
 export const CONCURRENCY = 5;
 
+/** Longer than the service gives itself. */
+const STOP_PATIENCE_MS = 20_000;
+
 /** The service as it is deployed: a process of its own, reached over HTTP; connected to both partners. */
 export async function startService(options: {
   databaseUrl: string;
@@ -60,7 +63,9 @@ export async function startService(options: {
     peakMemory: () => peakMemoryOf(child.pid!),
     async stop() {
       child.kill('SIGTERM');
+      const killing = setTimeout(() => child.kill('SIGKILL'), STOP_PATIENCE_MS);
       await exited;
+      clearTimeout(killing);
     },
   };
 }

@@ -22,20 +22,18 @@ export function hasRole(viewer: Viewer, role: Role): boolean {
   return RANKS[viewer.role] >= RANKS[role];
 }
 
-/** Who an Authorization header speaks for; undefined for nobody. */
-export async function findViewer(
+/** Who a secret speaks for, by its hash; undefined for nobody. */
+export async function findViewerBySecret(
   { db, clock }: Pick<SyncDeps, 'db' | 'clock'>,
-  authorization: string | undefined,
-): Promise<{ viewer: Viewer; expiresAt: Date | null } | undefined> {
-  const [, secret] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
-  if (secret === undefined) return undefined;
+  secretHash: Buffer,
+): Promise<{ viewer: Viewer; expiresAt: Date | null; lastUsedAt: Date } | undefined> {
   const now = clock.now();
-  const found = await findValidToken(db, hashSecret(secret), now);
+  const found = await findValidToken(db, secretHash, now);
   if (!found) return undefined;
   const { token, project } = found;
-  if (token.last_used_at === null || now.getTime() - token.last_used_at.getTime() >= 60_000) {
-    await touchToken(db, token.id, now);
-  }
+  const lastUsedAt =
+    token.last_used_at === null || isStale(token.last_used_at, now) ? now : token.last_used_at;
+  if (lastUsedAt === now) await touchToken(db, token.id, now);
   return {
     viewer: {
       tokenId: token.id,
@@ -44,7 +42,13 @@ export async function findViewer(
       project: { id: project.id, name: project.name, isFirst: project.is_first },
     },
     expiresAt: token.expires_at,
+    lastUsedAt,
   };
+}
+
+/** Whether the use of a token is to be written down again. */
+export function isStale(lastUsedAt: Date, now: Date): boolean {
+  return now.getTime() - lastUsedAt.getTime() >= 60_000;
 }
 
 /** Closes what revoked tokens still have open, because nobody heard of the revocation. */
@@ -103,7 +107,10 @@ export async function createApiToken(
 }
 
 /** From now on the token opens nothing, and what it had opened is closed. */
-export async function revokeApiToken({ viewer, sync, load }: Context, tokenId: string): Promise<ApiTokenRow> {
+export async function revokeApiToken(
+  { viewer, sync, load, forgetToken }: Context,
+  tokenId: string,
+): Promise<ApiTokenRow> {
   const token = await load.apiToken.load(tokenId);
   if (!token) throw new NotFoundError('API token');
   if (!hasRole(viewer, token.role)) {
@@ -113,7 +120,7 @@ export async function revokeApiToken({ viewer, sync, load }: Context, tokenId: s
     );
   }
   const now = sync.clock.now();
-  return await sync.db.transaction().execute(async (trx) => {
+  const revoked = await sync.db.transaction().execute(async (trx) => {
     const owners = await lockValidOwnerTokens({ db: trx, projectId: viewer.project.id }, now);
     if (owners.length === 1 && owners[0] === tokenId) {
       throw new InvalidStateError(
@@ -122,4 +129,6 @@ export async function revokeApiToken({ viewer, sync, load }: Context, tokenId: s
     }
     return await revokeToken(trx, tokenId, now);
   });
+  forgetToken(tokenId);
+  return revoked;
 }

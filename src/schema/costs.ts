@@ -5,7 +5,10 @@ import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../resolvers/page.ts';
  * bytes of memory; what is below a list counts once for each row that it may have. The limit is what everything that can be
  * asked of 20 cohorts costs, every connection four rows deep, and half as much again.
  */
-export const LIMITS = { complexity: 40_000, depth: 15, breadth: 1_000 };
+export const COST_LIMITS = { complexity: 40_000, depth: 15, breadth: 1_000 };
+
+/** The schema describes itself in some 400 kB; one type in some 4. */
+export const INTROSPECTION_COSTS: Record<string, number> = { __schema: 5_000, __type: 500 };
 
 /** More than a field of a row, because the work is more. */
 export const COSTS = {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { GraphQLError, type GraphQLErrorExtensions } from 'graphql';
+import { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
 import { CohortSyncError, ERROR_CODES, SyncAlreadyRunningError } from '../errors.ts';
 import { encodeId } from '../schema/global-id.ts';
@@ -12,35 +12,41 @@ export function presentError(error: unknown, logger: Logger): GraphQLError {
   const located = error instanceof GraphQLError ? error : undefined;
   const original = findOriginal(error);
   const place = { nodes: located?.nodes ?? null, path: located?.path ?? null };
+  const at = (shown: GraphQLError) => withLocations(shown, located);
   if (original instanceof CohortSyncError) {
-    return new GraphQLError(original.message, {
-      ...place,
-      extensions: { code: original.code, ...original.extensions, ...runIdOf(original) },
-    });
+    return at(
+      new GraphQLError(original.message, {
+        ...place,
+        extensions: { code: original.code, ...original.extensions, ...runIdOf(original) },
+      }),
+    );
   }
   if (original === undefined && located) {
     if (isOurs(located)) return located;
-    return new GraphQLError(located.message, {
-      nodes: located.nodes ?? null,
-      source: located.source ?? null,
-      positions: located.positions ?? null,
-      path: located.path ?? null,
-      extensions: {
-        code: 'BAD_USER_INPUT',
-        issues: [{ path: [...(located.path ?? [])], message: located.message }],
-        ...httpOf(located),
-      },
-    });
+    return at(
+      new GraphQLError(located.message, {
+        nodes: located.nodes ?? null,
+        source: located.source ?? null,
+        positions: located.positions ?? null,
+        path: located.path ?? null,
+        extensions: {
+          code: 'BAD_USER_INPUT',
+          issues: [{ path: [...(located.path ?? [])], message: located.message }],
+        },
+      }),
+    );
   }
   if (original instanceof RangeError && /call stack/.test(original.message)) {
-    return new GraphQLError('The operation is nested too deeply.', {
-      ...place,
-      extensions: { code: 'QUERY_TOO_COMPLEX' },
-    });
+    return at(
+      new GraphQLError('The operation is nested too deeply.', {
+        ...place,
+        extensions: { code: 'QUERY_TOO_COMPLEX' },
+      }),
+    );
   }
   const errorId = randomUUID();
   logger.error({ err: original ?? error, errorId }, 'an operation failed by a fault of ours');
-  return new GraphQLError('Unexpected error.', { ...place, extensions: { errorId } });
+  return at(new GraphQLError('Unexpected error.', { ...place, extensions: { errorId } }));
 }
 
 /** The error that was thrown, below the ones that GraphQL wraps around it. */
@@ -50,7 +56,8 @@ function findOriginal(error: unknown): unknown {
 }
 
 function isOurs(error: GraphQLError): boolean {
-  const { code, errorId } = error.extensions;
+  // Compiled operations make errors without any.
+  const { code, errorId } = error.extensions ?? {};
   return errorId !== undefined || (ERROR_CODES as readonly unknown[]).includes(code);
 }
 
@@ -58,7 +65,9 @@ function runIdOf(error: CohortSyncError): { runId?: string } {
   return error instanceof SyncAlreadyRunningError ? { runId: encodeId('SyncRun', error.runId) } : {};
 }
 
-/** Yoga reads the HTTP status from here. */
-function httpOf({ extensions }: GraphQLError): Pick<GraphQLErrorExtensions, 'http'> {
-  return extensions.http === undefined ? {} : { http: extensions.http };
+/** Errors of compiled operations know their locations and not their nodes. */
+function withLocations(shown: GraphQLError, located: GraphQLError | undefined): GraphQLError {
+  if (!shown.locations && located?.locations)
+    Object.defineProperty(shown, 'locations', { value: located.locations, enumerable: true });
+  return shown;
 }

@@ -7,6 +7,9 @@ const MAX_TIMEOUT_MS = 2_147_483_647;
 export interface Sessions {
   /** Gives a function that forgets the session again. */
   open(viewer: Viewer, expiresAt: Date | null, close: () => void): () => void;
+  /** The same for a socket, which is counted. */
+  openSocket(viewer: Viewer, expiresAt: Date | null, close: () => void): () => void;
+  countSockets(tokenId: string): number;
   closeToken(tokenId: string): void;
   /** Tokens that have something open. */
   tokenIds(): string[];
@@ -15,7 +18,9 @@ export interface Sessions {
 export function createSessions(now: () => Date): Sessions {
   const byToken = new Map<string, Set<() => void>>();
   const revoked = new Set<string>();
-  return {
+  const sockets = new Map<string, number>();
+
+  const sessions: Sessions = {
     open(viewer, expiresAt, close) {
       const closers = byToken.get(viewer.tokenId) ?? new Set();
       byToken.set(viewer.tokenId, closers.add(close));
@@ -32,10 +37,26 @@ export function createSessions(now: () => Date): Sessions {
         if (closers.size === 0 && byToken.get(viewer.tokenId) === closers) byToken.delete(viewer.tokenId);
       };
     },
+    openSocket(viewer, expiresAt, close) {
+      const { tokenId } = viewer;
+      sockets.set(tokenId, sessions.countSockets(tokenId) + 1);
+      const forget = sessions.open(viewer, expiresAt, close);
+      let isOpen = true;
+      return () => {
+        forget();
+        if (!isOpen) return;
+        isOpen = false;
+        const rest = sessions.countSockets(tokenId) - 1;
+        if (rest === 0) sockets.delete(tokenId);
+        else sockets.set(tokenId, rest);
+      };
+    },
+    countSockets: (tokenId) => sockets.get(tokenId) ?? 0,
     closeToken(tokenId) {
       revoked.add(tokenId);
       for (const close of [...(byToken.get(tokenId) ?? [])]) close();
     },
     tokenIds: () => [...byToken.keys()],
   };
+  return sessions;
 }

@@ -1,145 +1,323 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type ExecutionArgs, GraphQLError, getOperationAST } from 'graphql';
-import { CloseCode } from 'graphql-ws';
-import { useServer } from 'graphql-ws/use/ws';
+import { type ExecutionArgs, GraphQLError } from 'graphql';
+import { CloseCode, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Viewer } from '../context.ts';
-import { BadUserInputError } from '../errors.ts';
-import type { RequestContext, Yoga } from './graphql.ts';
+import type { Admission } from './admission.ts';
+import type { Authenticator } from './authenticator.ts';
+import {
+  ANSWER_PATIENCE_MS,
+  MAX_BODY_BYTES,
+  MAX_OPERATIONS_PER_SOCKET,
+  MAX_RUNNING_PER_SOCKET,
+  MAX_SUBSCRIPTIONS,
+  MIN_COUNTED_ANSWER_BYTES,
+} from './bounds.ts';
+import { createExecutionSlots, type ExecutionSlots } from './execution-slots.ts';
+import type { Answer, Call } from './executor.ts';
+import type { Graphql } from './graphql.ts';
+import { checkRequest } from './graphql-request.ts';
+import { DocumentError } from './operations.ts';
 import { presentError } from './present-error.ts';
+import type { RateLimits } from './rate-limits.ts';
+import { overloaded, RefusalError } from './refusal.ts';
 import type { Sessions } from './sessions.ts';
+import { forbiddenReason, tokenOf } from './websocket-token.ts';
 
-const MAX_MESSAGE_BYTES = 1_000_000;
 /** A watcher that has this much unread is not written to until it has read. */
 const MAX_UNREAD_BYTES = 64 * 1024;
 const DRAIN_POLL_MS = 50;
+const INIT_PATIENCE_MS = 10_000;
+/** A socket that does not answer a ping until the next one is dead. Each second a twelfth of the sockets is pinged. */
+const PING_ROUNDS = 12;
+const PING_INTERVAL_MS = 1_000;
+/** The close code of a caller who is over a bound; graphql-ws does not try again after it. */
+const TOO_MANY = 4429;
 
 export interface Sockets {
+  /** Takes over a connection that asks to become a WebSocket. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string): void;
   stop(): Promise<void>;
 }
 
-/** graphql-transport-ws on /graphql of the server. Who sends no valid token in connectionParams is closed with 4403. */
-export function serveWebSocket(options: {
-  server: Server;
-  yoga: Yoga;
+/** An operation as graphql-ws hands it to execute and subscribe. */
+interface Subscribed {
+  id: string;
+  connection: Connection;
+  call: Call;
+}
+
+interface Connection {
+  request: IncomingMessage;
+  socket: WebSocket;
+  address: string;
+  slots: ExecutionSlots;
+  left: AbortController;
+  viewer?: Viewer;
+  forget?: () => void;
+}
+
+/** graphql-transport-ws. A caller without a valid token is closed with 4403, one over a bound with 4429. */
+export function createSockets(options: {
+  graphql: Graphql;
+  authenticator: Authenticator;
+  admission: Admission;
+  limits: RateLimits;
   sessions: Sessions;
+  maxSocketsPerToken: number;
   logger: Logger;
-  findViewer: (
-    authorization: string | undefined,
-  ) => Promise<{ viewer: Viewer; expiresAt: Date | null } | undefined>;
 }): Sockets {
-  const { server, yoga, logger } = options;
+  const { graphql, authenticator, limits, sessions, logger } = options;
   const sockets = new WebSocketServer({
     noServer: true,
-    maxPayload: MAX_MESSAGE_BYTES,
+    maxPayload: MAX_BODY_BYTES,
     perMessageDeflate: false,
+    handleProtocols: (protocols) => (protocols.has('graphql-transport-ws') ? 'graphql-transport-ws' : false),
   });
-  type Connected = Record<PropertyKey, unknown> & { viewer?: Viewer; forget?: () => void };
+  const alive = new WeakSet<WebSocket>();
+  const pingRounds = new WeakMap<WebSocket, number>();
+  let opened = 0;
+  let subscriptions = 0;
+  let pingRound = 0;
 
-  /** Without what only HTTP needs to know. */
-  function present(error: unknown): GraphQLError {
-    const { message, nodes, path, extensions } = presentError(error, logger);
-    const { http: _, ...told } = extensions;
-    return new GraphQLError(message, { nodes: nodes ?? null, path: path ?? null, extensions: told });
+  const present = (error: unknown) => presentError(error, logger);
+
+  async function connect(connection: Connection, params: Readonly<Record<string, unknown>> | undefined) {
+    const { socket, request, address } = connection;
+    const given = tokenOf(params, request);
+    try {
+      const { viewer, expiresAt } = await authenticator.authenticate(given.authorization, address);
+      if (sessions.countSockets(viewer.tokenId) >= options.maxSocketsPerToken) {
+        return socket.close(TOO_MANY, 'Too many sockets of this token are open.');
+      }
+      connection.viewer = viewer;
+      connection.forget = sessions.openSocket(viewer, expiresAt, () =>
+        socket.close(CloseCode.Forbidden, 'Forbidden: the token is no longer valid.'),
+      );
+    } catch (error) {
+      if (!(error instanceof RefusalError)) {
+        // Thrown, it would be printed by graphql-ws. Nothing reaches a socket that is closing.
+        return socket.close(CloseCode.InternalServerError, presentError(error, logger).message);
+      }
+      if (error.status === 401) socket.close(CloseCode.Forbidden, forbiddenReason(given));
+      else socket.close(TOO_MANY, error.message.slice(0, 120));
+    }
   }
 
-  const service = useServer<Record<string, unknown>, Connected>(
-    {
-      connectionInitWaitTimeout: 10_000,
-      async onConnect(ctx) {
-        const given = ctx.connectionParams?.authorization;
-        const { socket } = ctx.extra;
-        let found: Awaited<ReturnType<typeof options.findViewer>>;
-        try {
-          found = await options.findViewer(typeof given === 'string' ? given : undefined);
-        } catch (error) {
-          // Thrown, it would be printed by graphql-ws. Nothing reaches a socket that is closing.
-          socket.close(CloseCode.InternalServerError, presentError(error, logger).message);
-          return true;
-        }
-        if (!found) return false;
-        ctx.extra.viewer = found.viewer;
-        ctx.extra.forget = options.sessions.open(found.viewer, found.expiresAt, () =>
-          socket.close(CloseCode.Forbidden, 'Forbidden'),
-        );
-        return true;
-      },
-      onDisconnect: (ctx) => ctx.extra.forget?.(),
-      onClose: (ctx) => ctx.extra.forget?.(),
-      async onSubscribe(ctx, _id, payload) {
-        const request: RequestContext = {
-          req: ctx.extra.request as IncomingMessage,
-          viewer: ctx.extra.viewer!,
-        };
-        const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
-          ...request,
-          params: payload,
-        });
-        try {
-          const document = parse(payload.query);
-          const errors = validate(schema, document);
-          if (errors.length > 0) return errors.map((error: unknown) => present(error));
-          if (!getOperationAST(document, payload.operationName)) {
-            const message =
-              'must name an operation of the document, and may be left out when it has one only.';
-            return [present(new BadUserInputError([{ path: ['operationName'], message }]))];
-          }
-          return {
-            schema,
-            document,
-            operationName: payload.operationName ?? undefined,
-            variableValues: payload.variables ?? undefined,
-            contextValue: await contextFactory(),
-            rootValue: { execute, subscribe },
-          } as ExecutionArgs;
-        } catch (error) {
-          return [present(error)];
-        }
-      },
-      execute: (args) => (args.rootValue as { execute: (args: unknown) => never }).execute(args),
-      subscribe: (args) => (args.rootValue as { subscribe: (args: unknown) => never }).subscribe(args),
-      onNext: async (ctx, _id, _payload, _args, result) => {
-        await untilRead(ctx.extra.socket);
-        return result.errors ? { ...result, errors: result.errors.map((error) => present(error)) } : result;
-      },
-    },
-    sockets,
-  );
+  async function prepare(connection: Connection, payload: unknown): Promise<Call> {
+    const viewer = connection.viewer!;
+    await limits.countToken(viewer.tokenId);
+    const { operation, variables } = await graphql.prepare(checkRequest(payload), viewer);
+    if (operation.kind === 'mutation') await limits.countMutation(viewer.tokenId);
+    return { viewer, operation, variables };
+  }
 
-  sockets.on('connection', (socket) => logBreaks(socket, logger));
-
-  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (request.url?.split('?')[0] !== '/graphql') {
-      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
-      return;
+  /** A few at a time; the answer holds its place until the caller has read most of it. */
+  async function run(connection: Connection, call: Call): Promise<Answer> {
+    const { signal } = connection.left;
+    const free = await connection.slots.acquire({ key: '', cost: 1, signal });
+    try {
+      const answer = await graphql.run(call, {
+        onLeft(leave) {
+          signal.addEventListener('abort', leave, { once: true });
+          return () => signal.removeEventListener('abort', leave);
+        },
+      });
+      await untilRead(connection.socket, ANSWER_PATIENCE_MS);
+      if (answer.text.length > MIN_COUNTED_ANSWER_BYTES) holdPlace(connection, answer.text.length);
+      return answer;
+    } finally {
+      free();
     }
-    sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit('connection', opened, request));
-  };
-  server.on('upgrade', onUpgrade);
+  }
+
+  /** Until the answer that is written next has been read. */
+  function holdPlace({ socket, viewer }: Connection, bytes: number) {
+    const release = options.admission.reserveAnswer(viewer!.tokenId, bytes);
+    setImmediate(() => void untilRead(socket, ANSWER_PATIENCE_MS).then(release));
+  }
+
+  async function subscribe(_connection: Connection, call: Call): Promise<AsyncIterator<Answer> | Answer> {
+    if (subscriptions >= MAX_SUBSCRIPTIONS) throw overloaded('Too many subscriptions are open.');
+    const answers = await graphql.subscribe(call);
+    if (!(Symbol.asyncIterator in answers)) return answers;
+    subscriptions++;
+    let isOpen = true;
+    const close = () => {
+      if (isOpen) subscriptions--;
+      isOpen = false;
+    };
+    return {
+      async next() {
+        const step = await answers.next();
+        if (step.done) close();
+        return step;
+      },
+      async return() {
+        close();
+        await answers.return?.();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  const protocol = makeServer<Record<string, unknown>, Connection>({
+    connectionInitWaitTimeout: INIT_PATIENCE_MS,
+    async onConnect(ctx) {
+      await connect(ctx.extra, ctx.connectionParams);
+      return true;
+    },
+    async onSubscribe(ctx, id, payload) {
+      const { socket } = ctx.extra;
+      if (Object.keys(ctx.subscriptions).length > MAX_OPERATIONS_PER_SOCKET) {
+        socket.close(TOO_MANY, `More than ${MAX_OPERATIONS_PER_SOCKET} operations are open on this socket.`);
+        return [new GraphQLError('Too many operations.')];
+      }
+      try {
+        const call = await prepare(ctx.extra, payload);
+        return {
+          document: call.operation.document,
+          rootValue: { id, connection: ctx.extra, call } satisfies Subscribed,
+          contextValue: undefined,
+        } as unknown as ExecutionArgs;
+      } catch (error) {
+        if (error instanceof DocumentError) return error.errors.map(present);
+        return [present(error)];
+      }
+    },
+    execute: (args) => answer(args, run) as never,
+    subscribe: (args) => answer(args, subscribe) as never,
+  });
+
+  async function answer(
+    args: ExecutionArgs,
+    act: (connection: Connection, call: Call) => Promise<AsyncIterator<Answer> | Answer>,
+  ): Promise<AsyncIterableIterator<never>> {
+    const { id, connection, call } = args.rootValue as Subscribed;
+    const answers = await act(connection, call).catch((error): Answer => {
+      const result = { errors: [present(error)] };
+      return { result, text: JSON.stringify(result) };
+    });
+    return writeAnswers(connection.socket, id, 'text' in answers ? once(answers) : answers);
+  }
+
+  function open(socket: WebSocket, request: IncomingMessage, address: string) {
+    alive.add(socket);
+    pingRounds.set(socket, opened++ % PING_ROUNDS);
+    socket.on('pong', () => alive.add(socket));
+    // A message that is too large or broken, or a connection that is: ws has closed the socket with the code for it by then.
+    socket.on('error', (error) => logger.debug({ err: error }, 'a WebSocket was broken off'));
+    const connection: Connection = {
+      request,
+      socket,
+      address,
+      left: new AbortController(),
+      slots: createExecutionSlots({
+        maxCost: MAX_RUNNING_PER_SOCKET,
+        maxCostPerKey: MAX_RUNNING_PER_SOCKET,
+        maxWaitingPerKey: MAX_OPERATIONS_PER_SOCKET,
+        maxWaiting: MAX_OPERATIONS_PER_SOCKET,
+      }),
+    };
+    const closed = protocol.opened(
+      {
+        protocol: socket.protocol,
+        send: (data) => send(socket, data),
+        close: (code, reason) => socket.close(code, reason),
+        onMessage: (receive) =>
+          socket.on('message', (data) => {
+            receive(String(data)).catch((error) => {
+              if (socket.readyState !== socket.OPEN) return;
+              socket.close(CloseCode.InternalServerError, presentError(error, logger).message);
+            });
+          }),
+      },
+      connection,
+    );
+    socket.once('close', (code, reason) => {
+      connection.left.abort(new Error('The caller has gone.'));
+      connection.forget?.();
+      closed(code, String(reason)).catch((error) =>
+        logger.warn({ err: error }, 'a socket was not closed cleanly'),
+      );
+    });
+  }
+
+  const pings = setInterval(() => {
+    pingRound = (pingRound + 1) % PING_ROUNDS;
+    for (const socket of sockets.clients) {
+      if (pingRounds.get(socket) !== pingRound || socket.readyState !== socket.OPEN) continue;
+      if (alive.delete(socket)) socket.ping();
+      else socket.terminate();
+    }
+  }, PING_INTERVAL_MS);
 
   return {
+    upgrade(request, socket, head, address) {
+      sockets.handleUpgrade(request, socket, head, (opened) => open(opened, request, address));
+    },
     async stop() {
-      server.off('upgrade', onUpgrade);
+      clearInterval(pings);
       for (const socket of sockets.clients) socket.close(1001, 'Going away');
-      await service.dispose();
+      await new Promise<void>((resolve) => sockets.close(() => resolve()));
     },
   };
 }
 
 /**
- * A message that is too large or broken, or a connection that is: ws has closed the socket with the code for it by then.
- * graphql-ws would write that to standard error with all that belongs to it, and close once more.
+ * Writes each answer as a message of the protocol, with its text as it is: all who are shown the same share it. The iteration
+ * gives nothing, and ends with the answers.
  */
-function logBreaks(socket: WebSocket, logger: Logger): void {
-  socket.removeAllListeners('error');
-  socket.on('error', (error) => logger.debug({ err: error }, 'a WebSocket was broken off'));
+function writeAnswers(
+  socket: WebSocket,
+  id: string,
+  answers: AsyncIterator<Answer>,
+): AsyncIterableIterator<never> {
+  const head = `{"id":${JSON.stringify(id)},"type":"next","payload":`;
+  let isOver = false;
+  const written: AsyncIterableIterator<never> = {
+    async next() {
+      while (!isOver) {
+        const step = await answers.next();
+        if (step.done || isOver) break;
+        await send(socket, `${head}${step.value.text}}`);
+        // Newer snapshots replace older ones while they wait with the source instead of in the socket.
+        if (socket.bufferedAmount > MAX_UNREAD_BYTES) await untilRead(socket, Number.POSITIVE_INFINITY);
+      }
+      return { done: true, value: undefined };
+    },
+    async return() {
+      isOver = true;
+      await answers.return?.();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]: () => written,
+  };
+  return written;
 }
 
-/** The watcher's snapshots wait in its mailbox, where newer ones replace older ones, instead of in the socket. */
-async function untilRead(socket: WebSocket): Promise<void> {
+async function* once(answer: Answer): AsyncIterator<Answer> {
+  yield answer;
+}
+
+function send(socket: WebSocket, data: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (socket.readyState !== socket.OPEN) return resolve();
+    socket.send(data, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+/** Returns when the caller has read what it was sent, but for a little. Throws RefusalError after the patience. */
+async function untilRead(socket: WebSocket, patienceMs: number): Promise<void> {
+  const begun = performance.now();
   while (socket.bufferedAmount > MAX_UNREAD_BYTES && socket.readyState === socket.OPEN) {
+    if (performance.now() - begun > patienceMs) {
+      socket.close(TOO_MANY, 'Answers are not read.');
+      socket.terminate();
+      return;
+    }
     await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
   }
 }

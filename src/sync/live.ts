@@ -6,6 +6,7 @@ import { findIntegrationsByIds, listIntegrations } from '../../db/queries/integr
 import { loadUsage, type UsageRows } from '../../db/queries/messaging-usage.ts';
 import { findRunsByIds, listRuns } from '../../db/queries/sync-run.ts';
 import type { ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
+import { createSharedLookup } from '../shared-lookup.ts';
 import { createMailbox, type Mailbox } from './mailbox.ts';
 import { createRemembered, type Remembered } from './remembered.ts';
 
@@ -26,6 +27,8 @@ export interface Live extends Pick<Remembered, 'remember' | 'forget'> {
   watchExports(projectId: string, exportId?: number): AsyncIterableIterator<ExportRow>;
   watchIntegrations(projectId: string): AsyncIterableIterator<IntegrationRow>;
   watchUsage(projectId: string, month: string): AsyncIterableIterator<{ month: string; rows: UsageRows }>;
+  /** False while the connection that hears of changes is broken. */
+  isHearing(): boolean;
   /** Told of tokens that were revoked. */
   onTokenRevoked(tell: (tokenId: string) => void): void;
   /** Told each time that something may have gone unheard: at the first connect, and after each break. */
@@ -36,23 +39,31 @@ export interface Live extends Pick<Remembered, 'remember' | 'forget'> {
 export function startLive(options: { db: Db; databaseUrl: string; logger: Logger }): Live {
   const { db, logger } = options;
   const topics = new Map<string, Set<Mailbox<never>>>();
+  /** How many topics of a project are watched. */
+  const topicsOfProject = new Map<string, number>();
+  const loads = new Map<string, () => Promise<unknown[]>>();
+  /** A thousand who begin to watch the same thing at once are shown the same row. */
+  const loadTopic = createSharedLookup((topic) => loads.get(topic)?.() ?? Promise.resolve([]));
   const revocationListeners: ((tokenId: string) => void)[] = [];
   const gapListeners: (() => void)[] = [];
   const readings = new Map<string, { timer: NodeJS.Timeout | undefined; isDue: boolean }>();
   const lastStatus = new Map<string, string>();
   const remembered = createRemembered();
   let isStopped = false;
+  let isHearing = false;
 
   const listener = startListener({
     url: options.databaseUrl,
     onNotification: hear,
     onConnect: () => {
       remembered.setHearing(true);
+      isHearing = true;
       refreshAll();
       for (const tell of gapListeners) tell();
     },
     onError: (error) => {
       remembered.setHearing(false);
+      isHearing = false;
       logger.warn({ err: error }, 'the connection that hears of changes broke; connecting again');
     },
   });
@@ -98,7 +109,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
   async function readAgain(noun: string, projectId: string, id: string) {
     const scope = { db, projectId };
     if (noun === 'run') {
-      if (![...topics.keys()].some((topic) => topic.split(':')[1] === projectId)) return;
+      if (!topicsOfProject.has(projectId)) return;
       const [run] = await findRunsByIds(scope, [id]);
       if (!run) return;
       publish(
@@ -140,6 +151,26 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     }
   }
 
+  function openTopic(topic: string, load: () => Promise<unknown[]>): Set<Mailbox<never>> {
+    const known = topics.get(topic);
+    if (known) return known;
+    const watchers = new Set<Mailbox<never>>();
+    topics.set(topic, watchers);
+    loads.set(topic, load);
+    const project = projectOf(topic);
+    topicsOfProject.set(project, (topicsOfProject.get(project) ?? 0) + 1);
+    return watchers;
+  }
+
+  function closeTopic(topic: string): void {
+    topics.delete(topic);
+    loads.delete(topic);
+    const project = projectOf(topic);
+    const rest = topicsOfProject.get(project)! - 1;
+    if (rest === 0) topicsOfProject.delete(project);
+    else topicsOfProject.set(project, rest);
+  }
+
   /** Registers first and reads afterwards, so that no change falls between the two. */
   function watch<T>(
     topic: string,
@@ -159,14 +190,13 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
         refreshers.delete(mailbox as unknown as Mailbox<never>);
         const watchers = topics.get(topic);
         watchers?.delete(mailbox as unknown as Mailbox<never>);
-        if (watchers?.size === 0) topics.delete(topic);
+        if (watchers?.size === 0) closeTopic(topic);
       },
     });
     const registered = mailbox as unknown as Mailbox<never>;
-    const watchers = topics.get(topic) ?? new Set();
-    topics.set(topic, watchers.add(registered));
+    openTopic(topic, load).add(registered);
     const refresh = async () => {
-      const rows = await load();
+      const rows = (await loadTopic(topic)) as T[];
       for (const row of rows) mailbox.put(row);
       if (rows.some(isLast)) mailbox.finish();
     };
@@ -231,6 +261,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       ),
     remember: remembered.remember,
     forget: remembered.forget,
+    isHearing: () => isHearing,
     onTokenRevoked: (tell) => void revocationListeners.push(tell),
     onGap: (tell) => void gapListeners.push(tell),
     async stop() {
@@ -241,6 +272,11 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       await listener.stop();
     },
   };
+}
+
+/** Of "noun:project" and "noun:project:id". */
+function projectOf(topic: string): string {
+  return topic.split(':')[1]!;
 }
 
 /** Nothing has come yet in a month without a row. */

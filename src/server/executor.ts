@@ -1,0 +1,193 @@
+import {
+  createSourceEventStream,
+  type ExecutionResult,
+  type GraphQLSchema,
+  validateSubscriptionArgs,
+} from 'graphql';
+import type { Logger } from 'pino';
+import type { Context, Viewer } from '../context.ts';
+import { CohortSyncError } from '../errors.ts';
+import {
+  MAX_ANSWER_BYTES,
+  MAX_COST_AT_ONCE,
+  MAX_COST_AT_ONCE_PER_TOKEN,
+  MAX_REQUESTS,
+  MAX_REQUESTS_PER_TOKEN,
+  MUTATION_DEADLINE_MS,
+  QUERY_DEADLINE_MS,
+} from './bounds.ts';
+import { createExecutionSlots } from './execution-slots.ts';
+import type { Operation, Variables } from './operations.ts';
+import { presentError } from './present-error.ts';
+import { overloaded } from './refusal.ts';
+import { type Caller, createSharedAnswers } from './shared-answers.ts';
+
+/** What an operation or an event is answered with. */
+export interface Answer {
+  result: ExecutionResult;
+  /** The result as JSON. */
+  text: string;
+}
+
+export interface Call {
+  viewer: Viewer;
+  operation: Operation;
+  variables: Variables;
+}
+
+export interface Executor {
+  /** Executes a query or a mutation. Throws CohortSyncError when it is refused or takes too long. */
+  run(call: Call, caller: Caller): Promise<Answer>;
+  /** The answers to the events of a subscription, or its errors. The iteration ends when it is returned. */
+  subscribe(call: Call): Promise<AsyncIterableIterator<Answer> | Answer>;
+}
+
+/**
+ * Executes operations within their bounds. Equal queries of a token share an execution, and so do equal subscriptions of a
+ * project and role for each event.
+ */
+export function createExecutor(options: {
+  schema: GraphQLSchema;
+  logger: Logger;
+  createContext: (viewer: Viewer, signal: AbortSignal) => Context;
+}): Executor {
+  const { schema, logger, createContext } = options;
+  const slots = createExecutionSlots({
+    maxCost: MAX_COST_AT_ONCE,
+    maxCostPerKey: MAX_COST_AT_ONCE_PER_TOKEN,
+    maxWaitingPerKey: MAX_REQUESTS_PER_TOKEN,
+    maxWaiting: MAX_REQUESTS,
+  });
+  const queries = createSharedAnswers<Answer>();
+  /** By the event; its watchers get the very same object. */
+  const eventAnswers = new WeakMap<object, Map<string, Promise<Answer>>>();
+
+  function answerOf(result: ExecutionResult): Answer {
+    const shown = result.errors
+      ? { ...result, errors: result.errors.map((error) => presentError(error, logger)) }
+      : result;
+    const text = JSON.stringify(shown);
+    if (text.length > MAX_ANSWER_BYTES) {
+      throw new CohortSyncError(
+        'QUERY_TOO_COMPLEX',
+        `The answer is larger than ${MAX_ANSWER_BYTES} bytes. Ask for fewer rows or fields.`,
+      );
+    }
+    return { result: shown, text };
+  }
+
+  async function execute(
+    { viewer, operation, variables }: Call,
+    controller: AbortController,
+    deadlineMs: number,
+  ): Promise<Answer> {
+    const cost = operation.costOf(variables);
+    const timer = setTimeout(() => controller.abort(tookTooLong(deadlineMs)), deadlineMs);
+    try {
+      const { signal } = controller;
+      const free = await slots.acquire({ key: viewer.tokenId, cost, signal });
+      const executing = Promise.resolve()
+        .then(() => operation.execute(createContext(viewer, signal), variables, { signal }))
+        .finally(free);
+      // What the fields of a mutation did is told even when it took too long; their statements end with the signal.
+      const result = operation.kind === 'mutation' ? await executing : await orAborted(executing, signal);
+      return answerOf(result);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async function executeEvent(call: Call, event: unknown): Promise<Answer> {
+    const controller = new AbortController();
+    const timer = setTimeout(() => controller.abort(tookTooLong(QUERY_DEADLINE_MS)), QUERY_DEADLINE_MS);
+    try {
+      // For every token of the project with this role, so it must not see whose it is.
+      const viewer = { ...call.viewer, tokenId: `project-${call.viewer.project.id}`, tokenName: '' };
+      const { signal } = controller;
+      const executing = call.operation.execute(createContext(viewer, signal), call.variables, {
+        rootValue: event,
+        signal,
+      });
+      return answerOf(await orAborted(Promise.resolve(executing), signal));
+    } catch (error) {
+      return answerOf({ errors: [presentError(error, logger)] });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  function answerEvent(call: Call, key: string, event: unknown): Promise<Answer> {
+    if (typeof event !== 'object' || event === null) return executeEvent(call, event);
+    let answers = eventAnswers.get(event);
+    if (!answers) {
+      answers = new Map();
+      eventAnswers.set(event, answers);
+    }
+    let answer = answers.get(key);
+    if (!answer) {
+      answer = executeEvent(call, event);
+      answers.set(key, answer);
+    }
+    return answer;
+  }
+
+  return {
+    async run(call, caller) {
+      const { viewer, operation, variables } = call;
+      if (operation.kind === 'mutation') {
+        return await execute(call, new AbortController(), MUTATION_DEADLINE_MS);
+      }
+      const key = `${viewer.tokenId} ${operation.id} ${JSON.stringify(variables)}`;
+      return await queries.join(key, caller, (controller) => execute(call, controller, QUERY_DEADLINE_MS));
+    },
+    async subscribe(call) {
+      const { viewer, operation, variables } = call;
+      operation.costOf(variables);
+      const args = validateSubscriptionArgs({
+        schema,
+        document: operation.document,
+        contextValue: createContext(viewer, new AbortController().signal),
+        variableValues: variables,
+      });
+      if (!('operation' in args)) return answerOf({ errors: args });
+      const source = await createSourceEventStream(args);
+      if (!(Symbol.asyncIterator in source)) return answerOf(source);
+      const events = source[Symbol.asyncIterator]() as AsyncIterator<unknown>;
+      const key = `${viewer.project.id} ${viewer.role} ${operation.id} ${JSON.stringify(variables)}`;
+      const answers: AsyncIterableIterator<Answer> = {
+        async next() {
+          const { done, value } = await events.next();
+          return done
+            ? { done, value: undefined }
+            : { done: false, value: await answerEvent(call, key, value) };
+        },
+        async return() {
+          await events.return?.();
+          return { done: true, value: undefined };
+        },
+        [Symbol.asyncIterator]: () => answers,
+      };
+      return answers;
+    },
+  };
+}
+
+function tookTooLong(deadlineMs: number): Error {
+  return overloaded(
+    `The operation took longer than ${deadlineMs / 1000} seconds and was ended. Ask for less, or try again later.`,
+    5,
+  );
+}
+
+/** The result, or the reason of the signal as soon as it aborts. */
+function orAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) {
+    result.catch(() => undefined);
+    return Promise.reject(signal.reason);
+  }
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    result.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
