@@ -56,6 +56,7 @@ export async function startApp(options: {
     const database = connectDatabase({
       url: databaseUrl,
       maxConnections: 20,
+      preparedStatements: env.preparedStatements,
       onIdleError: (error) => logger.warn({ err: error }, 'a database connection broke'),
       ...(options.onStatement ? { onStatement: options.onStatement } : {}),
     });

@@ -11,6 +11,8 @@ export interface Env {
   publicUrl: string | undefined;
   /** Undefined: PostgreSQL is embedded, under dataDir. */
   databaseUrl: string | undefined;
+  /** Whether statements that are made again and again are prepared by name. */
+  preparedStatements: boolean;
   dataDir: string;
   /** ENCRYPTION_KEY as given, newest first; undefined: generated into dataDir. */
   encryptionKeys: Buffer[] | undefined;
@@ -155,6 +157,7 @@ const variables = z
     HOST: z.string().default('127.0.0.1'),
     PUBLIC_URL: url(['http:', 'https:']).optional(),
     DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
+    PREPARED_STATEMENTS: onOff.prefault('on'),
     DATA_DIR: z.string().default('.data'),
     ENCRYPTION_KEY: encryptionKeys.optional(),
     BOOTSTRAP_TOKEN: z
@@ -227,6 +230,7 @@ export function readEnv(source: Record<string, string | undefined>, isTerminal: 
     host: env.HOST,
     publicUrl: env.PUBLIC_URL?.replace(/\/+$/, ''),
     databaseUrl: env.DATABASE_URL,
+    preparedStatements: env.PREPARED_STATEMENTS,
     dataDir: env.DATA_DIR,
     encryptionKeys: env.ENCRYPTION_KEY,
     bootstrapToken: env.BOOTSTRAP_TOKEN,
