@@ -22,6 +22,7 @@ test('an empty environment is a whole one, with the documented defaults', () => 
     host: '127.0.0.1',
     publicUrl: undefined,
     databaseUrl: undefined,
+    preparedStatements: true,
     dataDir: '.data',
     encryptionKeys: undefined,
     bootstrapToken: undefined,

@@ -225,6 +225,8 @@ test('a page of exports with cohort, integration and last run costs a few statem
   };
   // The first one reads how the exports share Mixpanel's queries.
   await costOf(5);
-  // By the token, and by the page.
-  for (const first of [5, 50]) expect(await costOf(first)).toHaveLength(2);
+  for (const first of [5, 50]) {
+    const others = (await costOf(first)).filter((text) => !text.includes('api_tokens'));
+    expect(others).toHaveLength(1);
+  }
 });

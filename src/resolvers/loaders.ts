@@ -16,6 +16,7 @@ import type {
 } from '../../db/tables.ts';
 import type { Provider } from '../../db/values.ts';
 import type { SyncDeps } from '../sync/deps.ts';
+import { openEndpoint, type WebhookEndpoint } from '../sync/webhook-endpoint.ts';
 import { createPageLoaders, type PageLoaders } from './page-loaders.ts';
 
 /** Rows of the caller's project by id; what is asked for in one go costs one statement. Unknown ids give undefined. */
@@ -30,6 +31,8 @@ export interface Loaders extends PageLoaders {
   lastRun: Loader<number, SyncRunRow>;
   /** How many a run rejected for which reason, by the id of the run. */
   rejectionCounts: DataLoader<string, RejectionCount[]>;
+  /** Where the provider is to call us. */
+  webhook: DataLoader<Provider, WebhookEndpoint>;
   /** By the id of the cohort. */
   exportOfCohort: Record<Provider, Loader<string, ExportRow>>;
 }
@@ -58,6 +61,14 @@ export function createLoaders(sync: SyncDeps, projectId: string): Loaders {
       async (ids) => {
         const counts = await countRejectionsByReason(scope, [...new Set(ids)]);
         return ids.map((id) => counts.get(id) ?? []);
+      },
+      { cache: false },
+    ),
+    webhook: new DataLoader<Provider, WebhookEndpoint>(
+      async (providers) => {
+        const different = [...new Set(providers)];
+        const endpoints = await Promise.all(different.map((one) => openEndpoint(sync, projectId, one)));
+        return providers.map((one) => endpoints[different.indexOf(one)]!);
       },
       { cache: false },
     ),

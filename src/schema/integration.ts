@@ -77,7 +77,7 @@ builder.node(Integration, {
       nullable: true,
       description:
         "Where Iterable's system webhook is to be pointed, with its credentials (role ADMIN; null for others, and before the first connection).",
-      extensions: reads({ integration: ['project_id', 'provider', 'connected_at'] }),
+      extensions: reads({ integration: ['provider', 'connected_at'] }),
       resolve: (integration, _args, ctx) => readWebhook(ctx, integration),
     }),
     exports: t.field({
