@@ -1,7 +1,9 @@
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
 import pg from 'pg';
+import { serveHotStatements } from './hot-client.ts';
 import { type SessionLimits, setLimits } from './session-limits.ts';
 import type { Tables } from './tables.ts';
+import { typeParsers } from './type-parsers.ts';
 
 export type Db = Kysely<Tables>;
 
@@ -11,6 +13,8 @@ export interface DatabaseOptions {
   maxConnections?: number;
   /** Bounds in time of what is done on the connections; none unless given. */
   limits?: SessionLimits;
+  /** Whether hot statements are prepared by name; not through a pooler that does not know of them. */
+  preparedStatements?: boolean;
   /** Told of connections that fail while idle (the server went away); the pool replaces them. */
   onIdleError?: (error: Error) => void;
   /** Told the text of every statement that is sent, for tests that count them. */
@@ -34,11 +38,13 @@ export function connectDatabase(options: DatabaseOptions): Database {
     // A transaction may have a statement under way while the next one is made: it is sent at once.
     pipeline: true,
     ...(limits ? { onConnect: (client: pg.ClientBase) => setLimits(client, limits) } : {}),
+    types: typeParsers,
   });
   pool.on('error', (error) => options.onIdleError?.(error));
   // A connection that breaks while it is in use is told of by the statement that fails. Its event, which the pool does not
   // listen to meanwhile, would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('connect', (client) => serveHotStatements(client, { isNamed: options.preparedStatements ?? true }));
   const db = createDb(pool, options.onStatement);
   let stopped: Promise<void> | undefined;
   return {

@@ -61,6 +61,7 @@ export async function startApp(options: {
         url: databaseUrl,
         maxConnections,
         limits,
+        preparedStatements: env.preparedStatements,
         onIdleError: (error) => logger.warn({ err: error }, 'a database connection broke'),
         onStatement: options.onStatement,
       });

@@ -23,6 +23,7 @@ const FROZEN = {
   '0011-mixpanel-webhook.ts': '82afe0f9f72843b04a1fc72838c35e1b0b4ca4e8688630845bf8ab1eabe13964',
   '0012-messaging.ts': 'be42a5e6a92a8cf9d124b25a509febe7a40ad1823b90837e0f287568cefa715f',
   '0013-events-set-aside.ts': '9858a50950341b3f8be5ec30cde06c2020d223cf4c9412784b595431324a9759',
+  '0014-announce-queries.ts': '079180e770f654f4420001286c0d777beb03d38c1d2cfaff2ba9e320452e3c26',
   '0015-rate-limits.ts': 'f9482c7d733d971d54e9741f3819f44fef8b7adef7ed5910e216218ec4f5b919',
 };
 

@@ -1,3 +1,5 @@
+import { COST_LIMITS } from '../schema/costs.ts';
+
 /** What a caller can make large, and how large it may become. Each number has its reason beside it. */
 
 const MEGABYTE = 1_000_000;
@@ -22,9 +24,9 @@ export const MAX_REQUESTS_PER_TOKEN = 1_000;
 export const MAX_REQUESTS = 4_000;
 
 /** Operations whose costs add up to this run at once: two of the most expensive, or some fifty dashboards. */
-export const MAX_COST_AT_ONCE = 50_000;
+export const MAX_COST_AT_ONCE = 2 * COST_LIMITS.complexity;
 /** One token has at most half of it, so that others always find room. */
-export const MAX_COST_AT_ONCE_PER_TOKEN = 25_000;
+export const MAX_COST_AT_ONCE_PER_TOKEN = COST_LIMITS.complexity;
 
 /** From the arrival of an operation to its answer, with what it waits. A mutation may call a partner for 10 s. */
 export const QUERY_DEADLINE_MS = 15_000;
