@@ -4,6 +4,7 @@ import type { CohortRow, ExportRow } from '../../db/tables.ts';
 import type { CohortSource, Provider } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
+import type { MaybePromise } from '../maybe-promise.ts';
 import { importCohort as importFile, type UploadedFile } from '../sync/sources/file/import-cohort.ts';
 import { carriedBy, carry } from './card.ts';
 import { type Connection, isRowId, type PageArgs, pageOf } from './page.ts';
@@ -41,14 +42,13 @@ export function readCohorts(
   });
 }
 
-export async function readExportOfCohort(
+export function readExportOfCohort(
   { load }: Context,
   cohort: CohortRow,
   provider: Provider,
-): Promise<ExportRow | undefined> {
+): MaybePromise<ExportRow | null | undefined> {
   const exported = carriedBy(cohort)?.export;
-  if (exported === undefined) return await load.exportOfCohort[provider].load(cohort.id);
-  return exported ?? undefined;
+  return exported === undefined ? load.exportOfCohort[provider].load(cohort.id) : exported;
 }
 
 export function importCohort(

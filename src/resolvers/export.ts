@@ -4,6 +4,7 @@ import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow } from '../../db/
 import type { ExportStatus, SyncType } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
+import { type MaybePromise, withBoth } from '../maybe-promise.ts';
 import * as states from '../sync/export-state.ts';
 import { listNameFor } from '../sync/list-name.ts';
 import type { SyncPreview } from '../sync/preview-sync.ts';
@@ -77,17 +78,22 @@ function pageOfExports(
 }
 
 /** Rows of the same project as the export that names them: they are always there. */
-export async function readCohortOf({ load }: Context, exported: ExportRow): Promise<CohortRow> {
-  return carriedBy(exported)?.cohort ?? (await load.cohort.load(exported.cohort_id))!;
+export function readCohortOf({ load }: Context, exported: ExportRow): MaybePromise<CohortRow> {
+  return carriedBy(exported)?.cohort ?? load.cohort.load(exported.cohort_id).then((row) => row!);
 }
 
-export async function readIntegrationOf({ load }: Context, exported: ExportRow): Promise<IntegrationRow> {
-  return carriedBy(exported)?.integration ?? (await load.integration.load(exported.integration_id))!;
+export function readIntegrationOf({ load }: Context, exported: ExportRow): MaybePromise<IntegrationRow> {
+  return (
+    carriedBy(exported)?.integration ?? load.integration.load(exported.integration_id).then((row) => row!)
+  );
 }
 
-export async function readLastRun({ load }: Context, exported: ExportRow): Promise<SyncRunRow | undefined> {
+export function readLastRun(
+  { load }: Context,
+  exported: ExportRow,
+): MaybePromise<SyncRunRow | null | undefined> {
   const run = carriedBy(exported)?.run;
-  return run === undefined ? await load.lastRun.load(exported.id) : (run ?? undefined);
+  return run === undefined ? load.lastRun.load(exported.id) : run;
 }
 
 /** True when the list bears another name than a list of the cohort would be given now. */
@@ -98,15 +104,12 @@ export async function isListNameOutdated(ctx: Context, exported: ExportRow): Pro
 }
 
 /** Null unless a run will come by itself. */
-export async function readNextRunAt(ctx: Context, exported: ExportRow): Promise<Date | null> {
+export function readNextRunAt(ctx: Context, exported: ExportRow): MaybePromise<Date | null> {
   if (exported.sync_type !== 'DYNAMIC' || exported.status !== 'ACTIVE') return null;
   // At once, so that all that a page asks of the schedule is one statement.
-  const [integration, schedule] = await Promise.all([
-    readIntegrationOf(ctx, exported),
-    readSchedule(ctx, exported),
-  ]);
-  if (integration.status !== 'CONNECTED') return null;
-  return schedule?.due.get(exported.id)?.at ?? exported.next_run_at;
+  return withBoth(readIntegrationOf(ctx, exported), readSchedule(ctx, exported), ({ status }, schedule) =>
+    status === 'CONNECTED' ? (schedule?.due.get(exported.id)?.at ?? exported.next_run_at) : null,
+  );
 }
 
 export function readIntervalMinutes({ sync }: Context, exported: ExportRow): number | null {
@@ -114,21 +117,27 @@ export function readIntervalMinutes({ sync }: Context, exported: ExportRow): num
 }
 
 /** Null unless runs have to wait: for an approval, or because more are asked for than Mixpanel's quota allows. */
-export async function readDelay(ctx: Context, exported: ExportRow): Promise<ExportDelay | null> {
-  const [newest, schedule] = await Promise.all([readLastRun(ctx, exported), readSchedule(ctx, exported)]);
-  if (newest?.status === 'AWAITING_APPROVAL') return approvalDelay(newest, ctx.sync.env);
-  if (exported.sync_type !== 'DYNAMIC' || exported.status !== 'ACTIVE') return null;
-  return schedule?.delay ?? null;
+export function readDelay(ctx: Context, exported: ExportRow): MaybePromise<ExportDelay | null> {
+  return withBoth(readLastRun(ctx, exported), readSchedule(ctx, exported), (newest, schedule) => {
+    if (newest?.status === 'AWAITING_APPROVAL') return approvalDelay(newest, ctx.sync.env);
+    if (exported.sync_type !== 'DYNAMIC' || exported.status !== 'ACTIVE') return null;
+    return schedule?.delay ?? null;
+  });
 }
 
-async function readSchedule(ctx: Context, exported: ExportRow): Promise<QuerySchedule | undefined> {
-  const cohort = await readCohortOf(ctx, exported);
-  if (cohort.source !== 'MIXPANEL') return undefined;
-  const { viewer, sync, live } = ctx;
+function readSchedule(ctx: Context, exported: ExportRow): MaybePromise<QuerySchedule | undefined> {
+  const cohort = readCohortOf(ctx, exported);
+  if (cohort instanceof Promise) return cohort.then((row) => readScheduleOf(ctx, row));
+  return readScheduleOf(ctx, cohort);
+}
+
+function readScheduleOf(
+  { viewer, sync, live }: Context,
+  { source }: CohortRow,
+): MaybePromise<QuerySchedule | undefined> {
+  if (source !== 'MIXPANEL') return undefined;
   const projectId = viewer.project.id;
-  return await live.remember(projectId, 'schedule', sync.clock.now(), () =>
-    readQuerySchedule(sync, { projectId }),
-  );
+  return live.remember(projectId, 'schedule', sync.clock.now(), () => readQuerySchedule(sync, { projectId }));
 }
 
 export async function startSync(

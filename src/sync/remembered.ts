@@ -1,3 +1,5 @@
+import type { MaybePromise } from '../maybe-promise.ts';
+
 /** By this a change shows at the latest that no notification tells of. */
 const MAX_AGE_MS = 1_000;
 
@@ -9,14 +11,15 @@ const MAX_AGE_MS = 1_000;
  */
 export interface Remembered {
   /** What `load` gave within the last second, by either clock, or gives now. A failure is not remembered. */
-  remember<T>(projectId: string, what: string, now: Date, load: () => Promise<T>): Promise<T>;
+  remember<T>(projectId: string, what: string, now: Date, load: () => Promise<T>): MaybePromise<T>;
   forget(projectId: string): void;
   /** Nothing is remembered while changes may go unheard. */
   setHearing(isHearing: boolean): void;
 }
 
 interface Entry {
-  value: Promise<unknown>;
+  /** The value itself, once it is there. */
+  value: MaybePromise<unknown>;
   readAt: number;
   /** By the clock of the service, which stands still or jumps in tests. */
   now: number;
@@ -31,21 +34,24 @@ export function createRemembered(): Remembered {
   }
 
   return {
-    remember<T>(projectId: string, what: string, clockNow: Date, load: () => Promise<T>): Promise<T> {
+    remember<T>(projectId: string, what: string, clockNow: Date, load: () => Promise<T>): MaybePromise<T> {
       const now = clockNow.getTime();
       const entries = projects.get(projectId) ?? new Map<string, Entry>();
       const known = entries.get(what);
-      if (known && isFresh(known, now)) return known.value as Promise<T>;
-      const entry = { value: load(), readAt: performance.now(), now };
+      if (known && isFresh(known, now)) return known.value as MaybePromise<T>;
+      const loading = load();
+      const entry: Entry = { value: loading, readAt: performance.now(), now };
       entries.set(what, entry);
       projects.set(projectId, entries);
       const drop = () => {
         if (entries.get(what) === entry) entries.delete(what);
       };
-      entry.value.catch(drop);
+      loading.then((value) => {
+        entry.value = value;
+      }, drop);
       // The rows of one answer ask in the same moment.
       if (!hears) setImmediate(drop);
-      return entry.value;
+      return loading;
     },
     forget: (projectId) => void projects.delete(projectId),
     setHearing(isHearing) {
