@@ -48,10 +48,11 @@ export interface Executor {
  */
 export function createExecutor(options: {
   schema: GraphQLSchema;
+  allowIntrospection: boolean;
   logger: Logger;
   createContext: (viewer: Viewer, signal: AbortSignal) => Context;
 }): Executor {
-  const { schema, logger, createContext } = options;
+  const { schema, allowIntrospection, logger, createContext } = options;
   const slots = createExecutionSlots({
     maxCost: MAX_COST_AT_ONCE,
     maxCostPerKey: MAX_COST_AT_ONCE_PER_TOKEN,
@@ -148,6 +149,7 @@ export function createExecutor(options: {
         document: operation.document,
         contextValue: createContext(viewer, new AbortController().signal),
         variableValues: variables,
+        hideSuggestions: !allowIntrospection,
       });
       if (!('operation' in args)) return answerOf({ errors: args });
       const source = await createSourceEventStream(args);
