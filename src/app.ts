@@ -92,13 +92,14 @@ export async function startApp(options: {
     if (env.roles.has('gateway')) {
       const live: Live = startLive({ db, databaseUrl, logger });
       stops.push(() => live.stop());
+      const schema = buildSchema();
       server = createServer({
         env,
-        schema: buildSchema(),
+        schema,
         sync,
         pool: database.pool,
         live,
-        persisted: await readPersistedOperations(env.persistedOperations),
+        persisted: await readPersistedOperations({ env, schema, logger }),
         isReady: () => isMigrated(db),
       });
       const gateway = server;
