@@ -57,7 +57,7 @@ export function createAdmission(): Admission {
         // The requests behind this one have been parsed already; they are dropped with the connection.
         closed.add(socket);
         socket.pause();
-        throw rateLimited('Too many requests of this connection are under way.', 1, true);
+        throw rateLimited('Too many requests of this connection are under way.', 1, { closes: true });
       }
       if (requests > MAX_REQUESTS) throw overloaded('Too many requests are under way.');
     },
