@@ -1,10 +1,12 @@
 import { Client, fetchExchange, subscriptionExchange } from '@urql/core';
+import { cacheExchange } from '@urql/exchange-graphcache';
 import { getIntrospectionQuery } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import WebSocket from 'ws';
 import type { AnyData } from '../support/api-client.ts';
 import { listenToConsole } from '../support/warnings.ts';
+import { keys, resolvers } from './cache-settings.ts';
 import {
   COHORTS,
   type Furnished,
@@ -15,7 +17,6 @@ import {
   startFurnished,
   visitOf,
 } from './console.ts';
-import { createGraphcache } from './graphcache.ts';
 
 type Transport = 'WebSocket' | 'server-sent events';
 
@@ -41,7 +42,7 @@ async function createUrql(
     fetchOptions: { headers: { authorization } },
     fetchSubscriptions: transport === 'server-sent events',
     exchanges: [
-      createGraphcache(schema),
+      cacheExchange({ schema, keys, resolvers }),
       ...(transport === 'WebSocket' ? [overWebSocket] : []),
       fetchExchange,
     ],
