@@ -102,8 +102,12 @@ test('behind a trusted proxy the address is the one that the proxy saw, and noth
     200, 200, 429,
   ]);
   expect(await from('192.0.2.2')).toBe(200);
+  // Some proxies add the port, which is another one for each connection.
+  expect([await from('192.0.2.3:5001'), await from('192.0.2.3:5002'), await from('192.0.2.3')]).toEqual([
+    200, 200, 429,
+  ]);
   // One caller with IPv6 has a whole network of addresses.
-  const caller = ['2001:db8:0:1::1', '2001:db8:0:1::2', '2001:db8:0:1:ffff::'];
+  const caller = ['2001:db8:0:1::1', '2001:db8:0:1::2', '[2001:db8:0:1:ffff::]:80'];
   expect([await from(caller[0]!), await from(caller[1]!), await from(caller[2]!)]).toEqual([200, 200, 429]);
 });
 
