@@ -71,7 +71,8 @@ test.each([
 ])('operations of %s are executed by their ids, over every transport', async (_name, content) => {
   await using list = await writeList(content);
   await using app = await start('only', list.file);
-  for (const id of [{ documentId: 'role' }, { doc_id: 'role' }, { extensions: hashOf('role') }]) {
+  const byName = { extensions: { persistedQuery: 'role' } };
+  for (const id of [{ documentId: 'role' }, { doc_id: 'role' }, { extensions: hashOf('role') }, byName]) {
     expect((await post(app, id)).body).toEqual(ROLE);
     expect(await overWebSocket(app, id)).toEqual(ROLE);
   }

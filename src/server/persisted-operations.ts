@@ -91,13 +91,11 @@ function createPersistedOperations(
   };
 }
 
+/** Apollo's clients send a hash in an object; graphql-ws proposes the id itself. */
 function idOf({ documentId, doc_id, extensions }: DocumentRequest): string | undefined {
-  const persisted = extensions?.persistedQuery;
-  const hash =
-    typeof persisted === 'object' && persisted !== null
-      ? (persisted as { sha256Hash?: unknown }).sha256Hash
-      : undefined;
-  return [documentId, doc_id, hash].find((id) => typeof id === 'string') as string | undefined;
+  const persisted = extensions?.persistedQuery as { sha256Hash?: unknown } | string | null | undefined;
+  const id = typeof persisted === 'object' ? persisted?.sha256Hash : persisted;
+  return [documentId, doc_id, id].find((one) => typeof one === 'string') as string | undefined;
 }
 
 /** Clients look for these codes by their names; they belong to the protocol and not to our list. */
