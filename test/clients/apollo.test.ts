@@ -1,13 +1,6 @@
 import './apollo-development.ts';
 import { createHash } from 'node:crypto';
-import {
-  ApolloClient,
-  ApolloLink,
-  CombinedGraphQLErrors,
-  gql,
-  HttpLink,
-  InMemoryCache,
-} from '@apollo/client';
+import { ApolloClient, ApolloLink, CombinedGraphQLErrors, gql, HttpLink } from '@apollo/client';
 import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import UploadHttpLink from 'apollo-upload-client/UploadHttpLink.mjs';
@@ -16,7 +9,7 @@ import { expect, test } from 'vitest';
 import WebSocket from 'ws';
 import type { AnyData } from '../support/api-client.ts';
 import { listenToConsole } from '../support/warnings.ts';
-import { typePolicies } from './cache-settings.ts';
+import { createCache } from './apollo-cache.ts';
 import {
   COHORTS,
   type Furnished,
@@ -48,7 +41,7 @@ function createApollo({ endpoint, authorization }: Pick<Furnished, 'endpoint' | 
     new GraphQLWsLink(webSocket),
     http,
   );
-  const client = new ApolloClient({ link, cache: new InMemoryCache({ typePolicies }) });
+  const client = new ApolloClient({ link, cache: createCache() });
   return {
     client,
     http,
@@ -166,7 +159,7 @@ test('Apollo Client with automatic persisted queries is refused once, and goes o
   });
   const client = new ApolloClient({
     link: persisted.concat(apollo.http),
-    cache: new InMemoryCache({ typePolicies }),
+    cache: createCache(),
   });
   for (const field of ['role', 'tokenName', 'role tokenName']) {
     const query = gql(`{ viewer { ${field} } }`);
@@ -180,7 +173,7 @@ test('a file is uploaded by apollo-upload-client, without a header of ours', asy
   const { endpoint, authorization } = furnished;
   const client = new ApolloClient({
     link: new UploadHttpLink({ uri: endpoint, headers: { authorization } }),
-    cache: new InMemoryCache({ typePolicies }),
+    cache: createCache(),
   });
   const file = new File(['distinct_id,email\n1,ada@example.com\n'], 'guests.csv', { type: 'text/csv' });
   const { data } = await client.mutate({

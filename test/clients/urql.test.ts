@@ -1,12 +1,10 @@
 import { Client, fetchExchange, subscriptionExchange } from '@urql/core';
-import { cacheExchange } from '@urql/exchange-graphcache';
 import { getIntrospectionQuery } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import WebSocket from 'ws';
 import type { AnyData } from '../support/api-client.ts';
 import { listenToConsole } from '../support/warnings.ts';
-import { keys, resolvers } from './cache-settings.ts';
 import {
   COHORTS,
   type Furnished,
@@ -17,6 +15,7 @@ import {
   startFurnished,
   visitOf,
 } from './console.ts';
+import { createCacheExchange } from './graphcache.ts';
 
 type Transport = 'WebSocket' | 'server-sent events';
 
@@ -42,7 +41,7 @@ async function createUrql(
     fetchOptions: { headers: { authorization } },
     fetchSubscriptions: transport === 'server-sent events',
     exchanges: [
-      cacheExchange({ schema, keys, resolvers }),
+      createCacheExchange(schema),
       ...(transport === 'WebSocket' ? [overWebSocket] : []),
       fetchExchange,
     ],
