@@ -15,10 +15,11 @@ const NAMES = [
   'messaging-events',
   'gateway',
   'floor',
+  'siege',
   'crash',
 ];
-/** A proof and no figure. */
-const ONLY_WHEN_NAMED = ['crash'];
+/** Proofs and no figures. */
+const ONLY_WHEN_NAMED = ['siege', 'crash'];
 
 try {
   const { only } = readOptions();

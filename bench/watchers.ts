@@ -107,7 +107,10 @@ function rows(what: string, figures: WatchFigures): Result[] {
       what: `  snapshots kept, of ${figures.changes}`,
       measured: `${(figures.kept * 100).toFixed(1)} %`,
     },
-    { what: '  connected after', measured: seconds(figures.connectSeconds) },
+    {
+      what: `  connected, ${figures.connected} of ${figures.watchers}, after`,
+      measured: seconds(figures.connectSeconds),
+    },
     { what: '  delay p95 of those who wait meanwhile', measured: `${figures.p95Connecting.toFixed(0)} ms` },
     ...(figures.lost > 0
       ? [{ what: '  lost', measured: `${figures.lost}: ${figures.firstLoss?.slice(0, 120)}` }]

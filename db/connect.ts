@@ -1,6 +1,9 @@
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
 import pg from 'pg';
+import { serveHotStatements } from './hot-client.ts';
+import { type SessionLimits, setLimits } from './session-limits.ts';
 import type { Tables } from './tables.ts';
+import { typeParsers } from './type-parsers.ts';
 
 export type Db = Kysely<Tables>;
 
@@ -8,10 +11,14 @@ export interface DatabaseOptions {
   url: string;
   /** Connections this process may hold. */
   maxConnections?: number;
+  /** Bounds in time of what is done on the connections; none unless given. */
+  limits?: SessionLimits;
+  /** Whether hot statements are prepared by name; not through a pooler that does not know of them. */
+  preparedStatements?: boolean;
   /** Told of connections that fail while idle (the server went away); the pool replaces them. */
   onIdleError?: (error: Error) => void;
   /** Told the text of every statement that is sent, for tests that count them. */
-  onStatement?: (text: string) => void;
+  onStatement?: ((text: string) => void) | undefined;
 }
 
 export interface Database {
@@ -22,6 +29,7 @@ export interface Database {
 
 /** Opens a pool; connections are made when they are needed. int8 arrives as a string, json as text is. */
 export function connectDatabase(options: DatabaseOptions): Database {
+  const { limits } = options;
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.maxConnections ?? 10,
@@ -29,11 +37,14 @@ export function connectDatabase(options: DatabaseOptions): Database {
     application_name: 'cohort-sync',
     // A transaction may have a statement under way while the next one is made: it is sent at once.
     pipeline: true,
+    ...(limits ? { onConnect: (client: pg.ClientBase) => setLimits(client, limits) } : {}),
+    types: typeParsers,
   });
   pool.on('error', (error) => options.onIdleError?.(error));
   // A connection that breaks while it is in use is told of by the statement that fails. Its event, which the pool does not
   // listen to meanwhile, would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('connect', (client) => serveHotStatements(client, { isNamed: options.preparedStatements ?? true }));
   const db = createDb(pool, options.onStatement);
   let stopped: Promise<void> | undefined;
   return {
@@ -44,7 +55,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
 }
 
 /** What makes statements of queries; costs some microseconds. onStatement is given the text of each. */
-export function createDb(pool: PostgresPool, onStatement?: (text: string) => void): Db {
+export function createDb(pool: PostgresPool, onStatement?: ((text: string) => void) | undefined): Db {
   return new Kysely<Tables>({
     dialect: new PostgresDialect({ pool }),
     log: onStatement && ((event) => onStatement(event.query.sql)),

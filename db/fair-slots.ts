@@ -12,10 +12,10 @@ const PATIENCE_MS = 10_000;
 
 export interface FairSlots {
   /**
-   * Resolves with the function that gives the slot back, which is to be called once. Throws TooManyWaitingError, or the
-   * signal's reason when that aborts first.
+   * Resolves with the function that gives the slot back, which is to be called once. Without a key it is for the service
+   * itself, which is not held to a share. Throws TooManyWaitingError, or the signal's reason when that aborts first.
    */
-  take(key: string, signal?: AbortSignal): Promise<() => void>;
+  take(key: string | undefined, signal?: AbortSignal): Promise<() => void>;
 }
 
 interface Waiter {
@@ -23,6 +23,9 @@ interface Waiter {
 }
 
 interface Holder {
+  key: string | undefined;
+  maxTaken: number;
+  maxWaiting: number;
   taken: number;
   waiting: Set<Waiter>;
 }
@@ -40,28 +43,36 @@ export function createFairSlots(options: {
 }): FairSlots {
   const { slots, perKey, patienceMs = PATIENCE_MS } = options;
   const { maxWaitingPerKey = MAX_WAITING_PER_KEY, maxWaiting = MAX_WAITING } = options;
-  const holders = new Map<string, Holder>();
+  const holders = new Map<string | undefined, Holder>();
   /** Those who wait and may have one more, in turn. */
   const round = new Set<Holder>();
   let taken = 0;
   let waiting = 0;
 
-  function holderOf(key: string): Holder {
+  function holderOf(key: string | undefined): Holder {
     const known = holders.get(key);
     if (known) return known;
-    const holder: Holder = { taken: 0, waiting: new Set() };
+    const bounds =
+      key === undefined
+        ? { maxTaken: slots, maxWaiting }
+        : { maxTaken: perKey, maxWaiting: maxWaitingPerKey };
+    const holder: Holder = { key, ...bounds, taken: 0, waiting: new Set() };
     holders.set(key, holder);
     return holder;
   }
 
-  function grant(key: string, holder: Holder): () => void {
+  function forgetIdle(holder: Holder): void {
+    if (holder.taken === 0 && holder.waiting.size === 0) holders.delete(holder.key);
+  }
+
+  function grant(holder: Holder): () => void {
     taken++;
     holder.taken++;
     return () => {
       taken--;
       holder.taken--;
       if (holder.waiting.size > 0) round.add(holder);
-      else if (holder.taken === 0) holders.delete(key);
+      forgetIdle(holder);
       serve();
     };
   }
@@ -74,11 +85,11 @@ export function createFairSlots(options: {
       if (first === undefined) continue;
       first.begin();
       // Behind the others, who wait for their first.
-      if (holder.waiting.size > 0 && holder.taken < perKey) round.add(holder);
+      if (holder.waiting.size > 0 && holder.taken < holder.maxTaken) round.add(holder);
     }
   }
 
-  function wait(key: string, holder: Holder, signal: AbortSignal | undefined): Promise<() => void> {
+  function wait(holder: Holder, signal: AbortSignal | undefined): Promise<() => void> {
     return new Promise((resolve, reject) => {
       const leave = () => {
         waiting--;
@@ -88,17 +99,15 @@ export function createFairSlots(options: {
       };
       const giveUp = (error: unknown) => {
         leave();
-        if (holder.waiting.size === 0) {
-          round.delete(holder);
-          if (holder.taken === 0) holders.delete(key);
-        }
+        if (holder.waiting.size === 0) round.delete(holder);
+        forgetIdle(holder);
         reject(error);
       };
       const onAbort = () => giveUp(signal!.reason);
       const waiter: Waiter = {
         begin() {
           leave();
-          resolve(grant(key, holder));
+          resolve(grant(holder));
         },
       };
       const timer = setTimeout(
@@ -108,7 +117,7 @@ export function createFairSlots(options: {
       signal?.addEventListener('abort', onAbort, { once: true });
       waiting++;
       holder.waiting.add(waiter);
-      if (holder.taken < perKey) round.add(holder);
+      if (holder.taken < holder.maxTaken) round.add(holder);
     });
   }
 
@@ -117,11 +126,11 @@ export function createFairSlots(options: {
       signal?.throwIfAborted();
       const holder = holderOf(key);
       // Whoever waits was there before.
-      if (taken < slots && holder.taken < perKey && holder.waiting.size === 0) return grant(key, holder);
-      if (holder.waiting.size >= maxWaitingPerKey || waiting >= maxWaiting) {
+      if (taken < slots && holder.taken < holder.maxTaken && holder.waiting.size === 0) return grant(holder);
+      if (holder.waiting.size >= holder.maxWaiting || waiting >= maxWaiting) {
         throw new TooManyWaitingError('Too many statements wait for a database connection already.');
       }
-      return await wait(key, holder, signal);
+      return await wait(holder, signal);
     },
   };
 }

@@ -5,6 +5,8 @@ import type { MessagingState } from './values.ts';
 /** Iterable's events. Months are YYYY-MM, UTC. */
 export interface MessagingTables {
   messaging_inbox: InboxTable;
+  messaging_filings: FilingTable;
+  messaging_set_aside: SetAsideTable;
   messaging_events: EventTable;
   messaging_months: MonthTable;
   messaging_sums: SumTable;
@@ -19,6 +21,26 @@ interface InboxTable {
   received_at: Date;
   /** JSON. */
   body: string;
+}
+
+interface FilingTable {
+  project_id: Int8;
+  attempt: string;
+  begun_at: Date;
+  first_id: Int8 | null;
+  last_id: Int8 | null;
+  is_alone: boolean;
+  alone_until: Int8 | null;
+}
+
+interface SetAsideTable {
+  id: Int8;
+  project_id: Int8;
+  received_at: Date;
+  /** As it came. */
+  body: string;
+  reason: string;
+  set_aside_at: Date;
 }
 
 interface EventTable {
@@ -85,6 +107,7 @@ interface ImportTable {
   retry_at: Date;
 }
 
+export type MessagingFilingRow = Selectable<FilingTable>;
 export type MessagingEventRow = Selectable<EventTable>;
 export type MessagingMonthRow = Selectable<MonthTable>;
 export type MessagingSumRow = Selectable<SumTable>;

@@ -10,6 +10,8 @@ import * as turns from './migrations/0009-turns.ts';
 import * as mixpanelQueries from './migrations/0010-mixpanel-queries.ts';
 import * as mixpanelWebhook from './migrations/0011-mixpanel-webhook.ts';
 import * as messaging from './migrations/0012-messaging.ts';
+import * as eventsSetAside from './migrations/0013-events-set-aside.ts';
+import * as announceQueries from './migrations/0014-announce-queries.ts';
 import * as rateLimits from './migrations/0015-rate-limits.ts';
 
 /** In order of their numbers; a merged one is never edited. */
@@ -24,6 +26,8 @@ const migrations = {
   '0010-mixpanel-queries': mixpanelQueries,
   '0011-mixpanel-webhook': mixpanelWebhook,
   '0012-messaging': messaging,
+  '0013-events-set-aside': eventsSetAside,
+  '0014-announce-queries': announceQueries,
   '0015-rate-limits': rateLimits,
 };
 

@@ -16,9 +16,9 @@ export interface SharedPool {
    * The database on behalf of a caller, who is known by the key; cheap enough to be made for each operation. At most a share
    * of the pool is the key's at a time; a statement or transaction that gets no connection throws TooManyWaitingError. When
    * the signal aborts, nothing new begins, what runs is cancelled in PostgreSQL, transactions are rolled back, and all of
-   * them throw the signal's reason.
+   * them throw the signal's reason. Without a key it is the service's own, which is held to no share.
    */
-  viewFor(options: { key: string; signal?: AbortSignal | undefined }): Db;
+  viewFor(options: { key?: string; signal?: AbortSignal | undefined }): Db;
 }
 
 /** Nobody else should take connections from the pool, for whom they would not be counted. */
@@ -26,7 +26,7 @@ export function createSharedPool(options: {
   pool: pg.Pool;
   /** Connections that a key may have at a time; a share of the pool unless given. */
   perKey?: number;
-  onStatement?: (text: string) => void;
+  onStatement?: ((text: string) => void) | undefined;
   maxWaitingPerKey?: number;
   maxWaiting?: number;
   patienceMs?: number;
@@ -39,12 +39,23 @@ export function createSharedPool(options: {
     perKey: options.perKey ?? Math.max(1, Math.floor(slots * SHARE_OF_A_KEY)),
   });
 
-  async function lend(key: string, signal: AbortSignal | undefined): Promise<PostgresPoolClient> {
+  /** By what a connection broke while nothing was under way on it; the next statement says only that it is broken. */
+  const breaks = new WeakMap<pg.PoolClient, Error>();
+  pool.on('connect', (client) => {
+    // The first is the reason; that the connection is gone follows.
+    client.on('error', (error) => breaks.has(client) || breaks.set(client, error));
+  });
+
+  async function lend(key: string | undefined, signal: AbortSignal | undefined): Promise<PostgresPoolClient> {
     const free = await fair.take(key, signal);
     const connecting = pool.connect();
     try {
       const client = await untilAborted(connecting, signal);
-      return signal ? leaseUntil(signal, client, free) : lease(client, free);
+      const send: Send = (statement, values) =>
+        client.query(statement as string, values).catch((error) => {
+          throw breaks.get(client) ?? error;
+        });
+      return signal ? leaseUntil(signal, client, send, free) : lease(client, send, free);
     } catch (error) {
       connecting
         .then(
@@ -69,10 +80,12 @@ export function createSharedPool(options: {
   };
 }
 
+type Send = (statement: string | pg.QueryConfig, values?: unknown[]) => Promise<pg.QueryResult>;
+
 /** A connection for as long as a view has it. */
-function lease(client: pg.PoolClient, free: () => void): PostgresPoolClient {
+function lease(client: pg.PoolClient, send: Send, free: () => void): PostgresPoolClient {
   return {
-    query: client.query.bind(client) as PostgresPoolClient['query'],
+    query: send as unknown as PostgresPoolClient['query'],
     release(destroy) {
       client.release(destroy);
       free();
@@ -81,7 +94,12 @@ function lease(client: pg.PoolClient, free: () => void): PostgresPoolClient {
 }
 
 /** The same, with statements that are cancelled when the signal aborts. */
-function leaseUntil(signal: AbortSignal, client: pg.PoolClient, free: () => void): PostgresPoolClient {
+function leaseUntil(
+  signal: AbortSignal,
+  client: pg.PoolClient,
+  send: Send,
+  free: () => void,
+): PostgresPoolClient {
   let underWay = 0;
   let cancelling: Promise<void> | undefined;
   let isCancelled = false;
@@ -94,14 +112,14 @@ function leaseUntil(signal: AbortSignal, client: pg.PoolClient, free: () => void
     cancelling = cancelStatement(client).catch(() => undefined);
   }
 
-  async function query(statement: string | pg.QueryConfig, values?: unknown[]): Promise<pg.QueryResult> {
+  const query: Send = async (statement, values) => {
     const text = typeof statement === 'string' ? statement : statement.text;
     if (signal.aborted && text !== 'rollback') throw signal.reason;
     // The end of a transaction is short, and whoever breaks it off does not know how it went.
     const isEnd = text === 'commit' || text === 'rollback';
     if (!isEnd) underWay++;
     try {
-      return await client.query(statement, values);
+      return await send(statement, values);
     } catch (error) {
       if (!signal.aborted) throw error;
       isCancelled ||= (error as pg.DatabaseError).code === QUERY_CANCELED;
@@ -109,7 +127,7 @@ function leaseUntil(signal: AbortSignal, client: pg.PoolClient, free: () => void
     } finally {
       if (!isEnd) underWay--;
     }
-  }
+  };
 
   async function giveBack(destroy = false): Promise<void> {
     signal.removeEventListener('abort', cancel);

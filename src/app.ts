@@ -4,7 +4,10 @@ import { explainConnectError } from '../db/connect-error.ts';
 import { startDatabaseClock } from '../db/database-clock.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded-postgres.ts';
 import { isMigrated, migrateToLatest } from '../db/migrate.ts';
+import { ENGINE_LIMITS, GATEWAY_LIMITS, type SessionLimits, WEBHOOK_LIMITS } from '../db/session-limits.ts';
+import { createSharedPool } from '../db/shared-pool.ts';
 import type { Clock } from './clock.ts';
+import type { GatewayDeps } from './context.ts';
 import { generateKey, generatePassword, keepSecret } from './data-dir.ts';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
@@ -53,15 +56,20 @@ export async function startApp(options: {
   };
   try {
     const databaseUrl = env.databaseUrl ?? (await openEmbedded(env, logger, stops));
-    const database = connectDatabase({
-      url: databaseUrl,
-      maxConnections: 20,
-      onIdleError: (error) => logger.warn({ err: error }, 'a database connection broke'),
-      ...(options.onStatement ? { onStatement: options.onStatement } : {}),
-    });
-    stops.push(() => database.stop());
-    const { db } = database;
-    await migrateToLatest(db).catch((error) => {
+    const open = (maxConnections: number, limits: SessionLimits) => {
+      const database = connectDatabase({
+        url: databaseUrl,
+        maxConnections,
+        limits,
+        preparedStatements: env.preparedStatements,
+        onIdleError: (error) => logger.warn({ err: error }, 'a database connection broke'),
+        onStatement: options.onStatement,
+      });
+      stops.push(() => database.stop());
+      return database;
+    };
+    const { db } = open(env.databasePool.engine, ENGINE_LIMITS);
+    await migrate(databaseUrl, db).catch((error) => {
       throw explainDatabaseError(error, env, databaseUrl);
     });
     const clock = options.clock ?? (await openClock(db, logger, stops));
@@ -90,17 +98,22 @@ export async function startApp(options: {
     let url: string | undefined;
     let server: Server | undefined;
     if (env.roles.has('gateway')) {
-      const live: Live = startLive({ db, databaseUrl, logger });
+      const openShared = (connections: number, limits: SessionLimits) =>
+        createSharedPool({ pool: open(connections, limits).pool, onStatement: options.onStatement });
+      const pool = openShared(env.databasePool.gateway, GATEWAY_LIMITS);
+      const gatewaySync: GatewayDeps = { ...sync, db: pool.viewFor({}), pool, engine: sync };
+      const webhooks = openShared(env.databasePool.webhooks, WEBHOOK_LIMITS);
+      const live: Live = startLive({ db: gatewaySync.db, databaseUrl, logger });
       stops.push(() => live.stop());
       const schema = buildSchema();
       server = createServer({
         env,
         schema,
-        sync,
-        pool: database.pool,
+        sync: gatewaySync,
+        webhookSync: { ...sync, db: webhooks.viewFor({}) },
         live,
         persisted: await readPersistedOperations({ env, schema, logger }),
-        isReady: () => isMigrated(db),
+        isReady: () => isMigrated(gatewaySync.db),
       });
       const gateway = server;
       stops.push(async () => {
@@ -139,6 +152,17 @@ export async function startApp(options: {
   } catch (error) {
     await stopAll();
     throw error;
+  }
+}
+
+/** On connections without limits: an index of a large table takes its time. */
+async function migrate(databaseUrl: string, db: Db): Promise<void> {
+  if (await isMigrated(db)) return;
+  const database = connectDatabase({ url: databaseUrl, maxConnections: 2 });
+  try {
+    await migrateToLatest(database.db);
+  } finally {
+    await database.stop();
   }
 }
 

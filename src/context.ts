@@ -1,3 +1,4 @@
+import type { SharedPool } from '../db/shared-pool.ts';
 import type { Role } from '../db/values.ts';
 import type { EventFiling } from './events/file-events.ts';
 import type { Loaders } from './resolvers/loaders.ts';
@@ -12,10 +13,18 @@ export interface Viewer {
   project: { id: string; name: string; isFirst: boolean };
 }
 
+/** The gateway's: db is from its own pool, whose statements are bounded in time. */
+export interface GatewayDeps extends SyncDeps {
+  /** Lends the gateway's connections to callers. */
+  pool: SharedPool;
+  /** For what takes as long as it takes: the engine's connections. */
+  engine: SyncDeps;
+}
+
 /** What a resolver works with; made for each operation. */
 export interface Context {
   viewer: Viewer;
-  sync: SyncDeps;
+  sync: GatewayDeps;
   live: Live;
   load: Loaders;
   events: EventFiling;

@@ -13,6 +13,10 @@ export interface Env {
   publicUrl: string | undefined;
   /** Undefined: PostgreSQL is embedded, under dataDir. */
   databaseUrl: string | undefined;
+  /** Connections that a process may hold for each kind of work. */
+  databasePool: { gateway: number; webhooks: number; engine: number };
+  /** Whether statements that are made again and again are prepared by name. */
+  preparedStatements: boolean;
   dataDir: string;
   /** ENCRYPTION_KEY as given, newest first; undefined: generated into dataDir. */
   encryptionKeys: Buffer[] | undefined;
@@ -161,6 +165,11 @@ const variables = z
     NODE_ENV: z.string().optional(),
     PUBLIC_URL: url(['http:', 'https:']).optional(),
     DATABASE_URL: url(['postgres:', 'postgresql:']).optional(),
+    DATABASE_POOL_GATEWAY: number({ min: 2, max: 500, whole: true }).prefault('10'),
+    DATABASE_POOL_WEBHOOKS: number({ min: 2, max: 500, whole: true }).prefault('5'),
+    // Four runs that read and five projects whose events are imported hold one each, and need another now and then.
+    DATABASE_POOL_ENGINE: number({ min: 10, max: 500, whole: true }).prefault('15'),
+    PREPARED_STATEMENTS: onOff.prefault('on'),
     DATA_DIR: z.string().default('.data'),
     ENCRYPTION_KEY: encryptionKeys.optional(),
     BOOTSTRAP_TOKEN: z
@@ -234,6 +243,12 @@ export function readEnv(source: Record<string, string | undefined>, isTerminal: 
     graphiql: env.GRAPHIQL ?? env.NODE_ENV !== 'production',
     publicUrl: env.PUBLIC_URL?.replace(/\/+$/, ''),
     databaseUrl: env.DATABASE_URL,
+    databasePool: {
+      gateway: env.DATABASE_POOL_GATEWAY,
+      webhooks: env.DATABASE_POOL_WEBHOOKS,
+      engine: env.DATABASE_POOL_ENGINE,
+    },
+    preparedStatements: env.PREPARED_STATEMENTS,
     dataDir: env.DATA_DIR,
     encryptionKeys: env.ENCRYPTION_KEY,
     bootstrapToken: env.BOOTSTRAP_TOKEN,

@@ -2,8 +2,7 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { GraphQLSchema } from 'graphql';
-import type pg from 'pg';
-import type { Context } from './context.ts';
+import type { Context, GatewayDeps } from './context.ts';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
 import { createEventFiling } from './events/file-events.ts';
@@ -56,22 +55,21 @@ export interface Server {
 export function createServer(options: {
   env: Env;
   schema: GraphQLSchema;
-  sync: SyncDeps;
-  pool: pg.Pool;
+  sync: GatewayDeps;
+  webhookSync: SyncDeps;
   live: Live;
   persisted: PersistedOperations;
   isReady: () => Promise<boolean>;
 }): Server {
-  const { env, schema, sync, live } = options;
+  const { env, schema, sync, webhookSync, live } = options;
   const { logger } = sync;
-  const receiver = createEventReceiver(sync);
-  const events = createEventFiling(sync);
+  const receiver = createEventReceiver(webhookSync);
+  const events = createEventFiling(sync.engine);
   const sessions = createSessions(() => sync.clock.now());
   const admission = createAdmission();
   const limits = createRateLimits({
-    pool: options.pool,
+    db: sync.db,
     limits: env.rateLimits,
-    onError: (error) => logger.warn({ err: error }, 'mutations could not be counted'),
   });
   const authenticator = createAuthenticator({ sync, limits, isHearing: live.isHearing });
   const graphql = createGraphql({
@@ -80,14 +78,17 @@ export function createServer(options: {
     limits,
     persisted: options.persisted,
     allowIntrospection: env.allowIntrospection,
-    createContext: (viewer, _signal): Context => ({
-      viewer,
-      sync,
-      live,
-      load: createLoaders(sync, viewer.project.id),
-      events,
-      forgetToken: authenticator.forget,
-    }),
+    createContext: (viewer, signal): Context => {
+      const own = { ...sync, db: sync.pool.viewFor({ key: viewer.tokenId, signal }) };
+      return {
+        viewer,
+        sync: own,
+        live,
+        load: createLoaders(own, viewer.project.id),
+        events,
+        forgetToken: authenticator.forget,
+      };
+    },
   });
   const shared = { graphql, authenticator, admission, limits, sessions, logger };
   const graphqlHttp = createGraphqlHttp({
@@ -152,7 +153,7 @@ export function createServer(options: {
     const [, partner, key] = /^\/webhooks\/(mixpanel|iterable)\/([\w-]+)$/.exec(path) ?? [];
     if (key !== undefined) {
       return partner === 'mixpanel'
-        ? await handleMixpanelWebhook(sync, key, request, response)
+        ? await handleMixpanelWebhook(webhookSync, key, request, response)
         : await handleIterableWebhook(receiver, key, request, response);
     }
     if (path === '/health') return sendJson(response, 200, { status: 'ok' });

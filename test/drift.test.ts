@@ -110,6 +110,25 @@ test('a list that cannot be read leaves everything as it was', async () => {
   expect(app.iterable.membersOf(cohort.listName)).toEqual(before);
 });
 
+test('a line of a list that does not end is not read, and leaves everything as it was', async () => {
+  await using app = await startTestApp({ env: { PARTNER_RETRY_BUDGET: '1s' } });
+  const { cohort, exportId } = await startDrifted(app);
+  app.clock.advance({ hours: 24 });
+  app.sandbox.faults.add({
+    operation: 'iterable.getUsers',
+    reply: { status: 200, body: `p0@example.com\n${'x'.repeat(5_000)}` },
+  });
+  const before = app.iterable.membersOf(cohort.listName);
+  expect(await app.runToEnd(exportId)).toMatchObject({
+    status: 'FAILED',
+    error: {
+      code: 'DESTINATION_UNAVAILABLE',
+      message: expect.stringContaining('a line of more than 4096 characters in a list'),
+    },
+  });
+  expect(app.iterable.membersOf(cohort.listName)).toEqual(before);
+});
+
 test('in a hybrid project people are recognised by either identifier', async () => {
   await using app = await startTestApp({ iterable: { type: 'HYBRID' } });
   // Sent by e-mail, but known in Iterable by a userId as well.

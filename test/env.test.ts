@@ -29,6 +29,8 @@ test('an empty environment is a whole one, with the documented defaults', () => 
     trustedProxies: 0,
     publicUrl: undefined,
     databaseUrl: undefined,
+    databasePool: { gateway: 10, webhooks: 5, engine: 15 },
+    preparedStatements: true,
     dataDir: '.data',
     encryptionKeys: undefined,
     bootstrapToken: undefined,

@@ -131,6 +131,10 @@ test('what cannot be used is refused with the reason, and what is only unknown i
       `{"eventName":"emailOpen","dataFields":{"a":${'['.repeat(9_999)}${']'.repeat(9_999)}}}`,
       'The body is nested deeper than 100 levels.',
     ],
+    [
+      `{"eventName":"emailOpen","dataFields":{"a":[${'{},'.repeat(2_000_000)}{}]}}`,
+      'The body has more than 20000 values.',
+    ],
   ] as const) {
     expect([body, await send(body)]).toEqual([body, { status: 400, body: { status: 'failure', message } }]);
   }

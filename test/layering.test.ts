@@ -60,6 +60,7 @@ const MAY_USE: Record<Floor, readonly Floor[]> = {
  */
 const MAY_NAME_TYPES_OF: Record<Floor, readonly Floor[]> = {
   ...MAY_USE,
+  app: [...MAY_USE.app, 'context'],
   server: [...MAY_USE.server, 'context'],
   schema: [...MAY_USE.schema, 'context', 'events', 'sync', 'db'],
   resolvers: [...MAY_USE.resolvers, 'context'],

@@ -39,14 +39,15 @@ test('lists and ledgers of the version before blocks are kept, and a run that wa
     await migrateToLatest(db);
 
     const run = { id: '1', export_id: 1, planned_at: new Date(), ledger_deleted_at: null };
-    expect(await countRunMembers(db, run, { outcome: 'ADDED', reason: undefined })).toBe(2_499);
+    const added = { sections: ['ADDED'], reason: undefined } as const;
+    expect((await countRunMembers({ db, projectId: '1' }, [run], added)).get('1')).toBe(2_499);
     const removed = await listRunMembers(
       db,
-      run,
-      { outcome: 'REMOVED', reason: undefined },
+      [run],
+      { sections: ['REMOVED'], reason: undefined },
       { limit: 10, after: undefined },
     );
-    expect(removed).toMatchObject([{ distinct_id: 'd7', email: 'p7@example.com', user_id: null }]);
+    expect(removed.get('1')).toMatchObject([{ distinct_id: 'd7', email: 'p7@example.com', user_id: null }]);
     const listed = await loadListedPeople(db, 1);
     expect(listed.count).toBe(2_499);
     const numbers = Array.from({ length: listed.count }, (_, number) => number);

@@ -85,6 +85,8 @@ test('what cannot be used is refused with a reason, and a missing connection wit
     return (answer.body as { error: { message: string } }).error.message;
   };
   expect(await refused('{')).toBe('The body is not JSON in UTF-8.');
+  expect(await refused(`[${'{},'.repeat(2_000_000)}{}]`)).toBe('The body has more than 200000 values.');
+  expect(await refused('['.repeat(9_999))).toBe('The body is nested deeper than 100 levels.');
   expect(await refused('[]')).toMatch(/^The body: /);
   const told = { session: 's', members: [pushed('a')] };
   expect(await refused(JSON.stringify({ ...toBody(app, told), action: 'erase' }))).toMatch(/^action: /);
@@ -105,6 +107,20 @@ test('what cannot be used is refused with a reason, and a missing connection wit
 
   await app.api.query('mutation { disconnectMixpanel { id } }');
   expect(await push(told)).toMatchObject({ status: 503, body: { status: 'failure' } });
+});
+
+test('a long description is cut, whether it is pushed or polled', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const { push } = await createPusher(app);
+  const description = `${'x'.repeat(1_998)}\u{1F600}${'y'.repeat(1_000_000)}`;
+  const parameters = { mixpanel_cohort_description: description };
+  expect(await push({ session: 's1', members: [pushed('a')], parameters })).toEqual(SUCCESS('members'));
+  app.mixpanel.addCohort({ name: 'Polled', description, members: people(1) });
+  const { refreshCohorts } = await app.api.query('mutation { refreshCohorts { name description } }');
+  const cut = `${'x'.repeat(1_998)}…`;
+  expect(refreshCohorts).toContainEqual({ name: 'Polled', description: cut });
+  expect(await pushedCohort(app)).toMatchObject({ description: cut });
 });
 
 test('a session is applied once it is whole, in whatever order its pages come, and runs the export at once', async () => {

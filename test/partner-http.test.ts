@@ -19,7 +19,7 @@ test.each([
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   try {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    const answer = await exchange({ url, method: 'GET', headers: {}, timeoutMs: 10_000 });
+    const answer = await exchange({ url, method: 'GET', headers: {}, timeoutMs: 10_000, maxBytes: 1e6 });
     expect(answer.status).toBe(200);
     expect(decodeText(answer.body)).toBe(text);
     expect(accepted).toContain(encoding);

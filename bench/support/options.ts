@@ -11,12 +11,14 @@ export interface BenchOptions {
   seed: number | undefined;
   /** Of bench/watchers.ts. */
   watchers: number | undefined;
+  /** Of bench/siege.ts: names of attacks; empty: all. */
+  attacks: string[];
   /** A server to use instead of an embedded one. Databases are made on it and dropped again. */
   databaseUrl: string | undefined;
 }
 
 export const USAGE =
-  '[--only name,name] [--members 1000000] [--rounds 3] [--kills 50] [--seed 1] [--watchers 10k] [--database-url postgresql://…] (numbers may be written 100k, 1M)';
+  '[--only name,name] [--members 1000000] [--rounds 3] [--kills 50] [--seed 1] [--watchers 10k] [--attacks name,name] [--database-url postgresql://…] (numbers may be written 100k, 1M)';
 
 /** Reads the command line. Throws on what it does not know. */
 export function readOptions(args: string[] = process.argv.slice(2)): BenchOptions {
@@ -29,18 +31,24 @@ export function readOptions(args: string[] = process.argv.slice(2)): BenchOption
       kills: { type: 'string' },
       seed: { type: 'string' },
       watchers: { type: 'string' },
+      attacks: { type: 'string', multiple: true },
       'database-url': { type: 'string' },
     },
   });
   return {
-    only: (values.only ?? []).flatMap((names) => names.split(',')),
+    only: splitNames(values.only),
     members: readNumber(values.members),
     rounds: readNumber(values.rounds),
     kills: readNumber(values.kills),
     seed: readNumber(values.seed),
     watchers: readNumber(values.watchers),
+    attacks: splitNames(values.attacks),
     databaseUrl: values['database-url'],
   };
+}
+
+function splitNames(given: string[] = []): string[] {
+  return given.flatMap((names) => names.split(','));
 }
 
 function readNumber(text: string | undefined): number | undefined {

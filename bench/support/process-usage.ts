@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 /** Linux counts CPU time in hundredths of a second (USER_HZ), whatever the kernel's own clock is. */
 const TICKS_PER_SECOND = 100;
@@ -20,6 +20,12 @@ export function cpuSecondsOf(pid: number): number {
 export function peakMemoryOf(pid: number): number {
   const [, kilobytes] = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kilobytes) * 1024;
+}
+
+/** From now on its peak is what it has now. */
+export function forgetPeakMemoryOf(pid: number): void {
+  // clear_refs in proc(5).
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }
 
 function readStat(pid: string): string[] | undefined {

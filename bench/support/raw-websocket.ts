@@ -8,13 +8,16 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 
 export interface RawWebSocket {
   send(message: object): void;
-  /** Reads nothing from now on. */
+  /** Reads nothing until it is resumed. */
   pause(): void;
+  resume(): void;
   destroy(): void;
 }
 
 export interface RawWebSocketOptions {
   url: string;
+  /** An address of this machine to call from; undefined: the usual one. */
+  from?: string | undefined;
   /** Into this everything is read, one socket after the other; it may be shared. */
   buffer?: Buffer;
   /** Of the payload nothing is kept: it is good until this returns. */
@@ -29,6 +32,7 @@ export interface RawWebSocketOptions {
  */
 export function openRawWebSocket({
   url,
+  from,
   buffer = Buffer.alloc(64 * 1024),
   onMessage,
   onClose,
@@ -42,6 +46,7 @@ export function openRawWebSocket({
       port: Number(port),
       host: hostname,
       noDelay: true,
+      ...(from ? { localAddress: from } : {}),
       onread: {
         buffer,
         callback(length) {
@@ -53,6 +58,7 @@ export function openRawWebSocket({
     const opened: RawWebSocket = {
       send: (message) => void socket.write(frameOf(TEXT, Buffer.from(JSON.stringify(message)))),
       pause: () => void socket.pause(),
+      resume: () => void socket.resume(),
       destroy: () => void socket.destroy(),
     };
 

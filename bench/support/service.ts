@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { type Api, connectPartners, createApi } from './api.ts';
 import type { Partners } from './partners-process.ts';
-import { cpuSecondsOf, peakMemoryOf } from './process-usage.ts';
+import { cpuSecondsOf, forgetPeakMemoryOf, peakMemoryOf } from './process-usage.ts';
 
 export interface Service {
   url: string;
@@ -14,6 +14,10 @@ export interface Service {
   api: Api;
   cpuSeconds(): number;
   peakMemory(): number;
+  /** The peak is counted from now on. */
+  forgetPeakMemory(): void;
+  /** Whether the process is over, by itself or by stop(). */
+  hasEnded(): boolean;
   stop(): Promise<void>;
 }
 
@@ -30,11 +34,13 @@ export async function startService(options: {
   databaseUrl: string;
   partners: Partners;
   env?: Record<string, string>;
+  /** Shows nothing of what goes wrong in it. */
+  isQuiet?: boolean;
 }): Promise<Service> {
-  const token = randomBytes(24).toString('base64url');
+  const token = options.env?.BOOTSTRAP_TOKEN ?? randomBytes(24).toString('base64url');
   const child = spawn(process.execPath, readStartArgs(), {
     cwd: ROOT,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', options.isQuiet ? 'ignore' : 'inherit'],
     env: {
       PATH: process.env.PATH ?? '',
       PORT: '0',
@@ -52,7 +58,7 @@ export async function startService(options: {
     },
   });
   const exited = once(child, 'exit');
-  const url = await readUrl(child.stdout);
+  const url = await readUrl(child.stdout, options.isQuiet === true);
   const api = createApi(url, token);
   await connectPartners(api);
   return {
@@ -61,6 +67,10 @@ export async function startService(options: {
     api,
     cpuSeconds: () => cpuSecondsOf(child.pid!),
     peakMemory: () => peakMemoryOf(child.pid!),
+    forgetPeakMemory: () => forgetPeakMemoryOf(child.pid!),
+    // One that is being torn down has no memory left, and is no child that has ended yet.
+    hasEnded: () =>
+      child.exitCode !== null || child.signalCode !== null || Number.isNaN(peakMemoryOf(child.pid!)),
     async stop() {
       child.kill('SIGTERM');
       const killing = setTimeout(() => child.kill('SIGKILL'), STOP_PATIENCE_MS);
@@ -79,13 +89,13 @@ function readStartArgs(): string[] {
 }
 
 /** What goes wrong in the service is shown: a figure taken from a run that stumbled is no figure. */
-function readUrl(stdout: NodeJS.ReadableStream): Promise<string> {
+function readUrl(stdout: NodeJS.ReadableStream, isQuiet: boolean): Promise<string> {
   return new Promise((found, failed) => {
     const lines = createInterface({ input: stdout });
     lines.on('line', (line) => {
       const entry = line.startsWith('{') ? JSON.parse(line) : {};
       if (entry.msg === 'Cohort Sync is up') found(entry.url);
-      if (entry.level === 'warn' || entry.level === 'error' || entry.level >= 40) {
+      if (!isQuiet && (entry.level === 'warn' || entry.level === 'error' || entry.level >= 40)) {
         process.stderr.write(`${line}\n`);
       }
     });

@@ -17,6 +17,7 @@ interface Judgement {
   max: number;
   /** Of the changes while others were still connecting. */
   p95Connecting: number;
+  connected: number;
   haveLast: number;
   watchers: number;
   lost: number;
@@ -50,6 +51,7 @@ export function judge(
     p95: percentile(delays, 95),
     max: percentile(delays, 100),
     p95Connecting: percentile(delaysConnecting, 95),
+    connected: newest.filter((revision) => revision !== -1).length,
     haveLast: newest.filter((revision) => revision === last).length,
     watchers: newest.length,
     lost: watched.reduce((sum, one) => sum + one.lost, 0),

@@ -1,38 +1,27 @@
 import { sql } from 'kysely';
+import { cohortColumns, rowAt } from '../columns.ts';
+import { hotStatement } from '../hot-statement.ts';
 import type { CohortRow } from '../tables.ts';
-import type { CohortSource } from '../values.ts';
+import type { CohortFilter } from './card.ts';
 import { inProject, isAnyOf, type ProjectScope } from './scope.ts';
+
+const byIds = hotStatement<{ projectId: string; ids: readonly string[] }>('cohorts_by_id');
 
 export async function findCohortsByIds(
   { db, projectId }: ProjectScope,
   ids: readonly string[],
 ): Promise<CohortRow[]> {
-  return inProject(db, projectId).cohorts().selectAll().where('id', 'in', ids).execute();
-}
-
-export interface CohortFilter {
-  /** Part of the name, whatever its case. */
-  search: string | undefined;
-  source: readonly CohortSource[] | undefined;
-}
-
-/** By name (code points), then id; after the given name and id. */
-export async function listCohorts(
-  scope: ProjectScope,
-  filter: CohortFilter,
-  page: { limit: number; after: { name: string; id: string } | undefined },
-): Promise<CohortRow[]> {
-  return filtered(scope, filter)
-    .selectAll()
-    .$if(page.after !== undefined, (query) =>
-      query.where(
-        sql<boolean>`(name collate "C", id) > (${page.after!.name} collate "C", ${page.after!.id}::bigint)`,
-      ),
-    )
-    .orderBy(sql`name collate "C"`)
-    .orderBy('id')
-    .limit(page.limit)
-    .execute();
+  const rows = await byIds.run(
+    db,
+    '',
+    (compiler, slot) =>
+      inProject(compiler, slot('projectId'))
+        .cohorts()
+        .select([...cohortColumns.all.names])
+        .where('id', '=', sql<string>`any(${slot('ids')}::bigint[])`),
+    { projectId, ids },
+  );
+  return rows.map((values) => rowAt(cohortColumns.all, values, 0));
 }
 
 export async function countCohorts(scope: ProjectScope, filter: CohortFilter): Promise<number> {

@@ -1,35 +1,55 @@
 import { sql } from 'kysely';
+import { exportColumns, rowAt } from '../columns.ts';
 import type { Db } from '../connect.ts';
+import { hotStatement } from '../hot-statement.ts';
 import type { ExportRow } from '../tables.ts';
-import type { ExportStatus, Provider, SyncType } from '../values.ts';
+import type { Provider } from '../values.ts';
+import type { ExportFilter } from './card.ts';
 import { inProject, isAnyOf, type ProjectScope } from './scope.ts';
+
+const { all } = exportColumns;
+const byIds = hotStatement<{ projectId: string; ids: readonly number[] }>('exports_by_id');
 
 export async function findExportsByIds(
   { db, projectId }: ProjectScope,
   ids: readonly number[],
 ): Promise<ExportRow[]> {
-  return inProject(db, projectId).exports().selectAll().where('id', 'in', ids).execute();
+  const rows = await byIds.run(
+    db,
+    '',
+    (compiler, slot) =>
+      inProject(compiler, slot('projectId'))
+        .exports()
+        .select([...all.names])
+        .where('id', '=', sql<number>`any(${slot('ids')}::int[])`),
+    { projectId, ids },
+  );
+  return rows.map((values) => rowAt(all, values, 0));
 }
+
+const byCohorts = hotStatement<{ projectId: string; provider: Provider; ids: readonly string[] }>(
+  'exports_by_cohort',
+);
 
 /** The exports of cohorts to one provider. */
 export async function findExportsByCohorts(
   { db, projectId }: ProjectScope,
   provider: Provider,
-  cohortIds: readonly string[],
+  ids: readonly string[],
 ): Promise<ExportRow[]> {
-  return inProject(db, projectId)
-    .exports()
-    .innerJoin('integrations', 'integrations.id', 'exports.integration_id')
-    .selectAll('exports')
-    .where('integrations.provider', '=', provider)
-    .where('exports.cohort_id', 'in', cohortIds)
-    .execute();
-}
-
-export interface ExportFilter {
-  syncType?: readonly SyncType[] | undefined;
-  status?: readonly ExportStatus[] | undefined;
-  integrationId?: string | undefined;
+  const rows = await byCohorts.run(
+    db,
+    '',
+    (compiler, slot) =>
+      inProject(compiler, slot('projectId'))
+        .exports()
+        .innerJoin('integrations', 'integrations.id', 'exports.integration_id')
+        .select(all.names.map((name) => `exports.${name}` as const))
+        .where('integrations.provider', '=', slot('provider'))
+        .where('exports.cohort_id', '=', sql<string>`any(${slot('ids')}::bigint[])`),
+    { projectId, provider, ids },
+  );
+  return rows.map((values) => rowAt(all, values, 0));
 }
 
 /** Newest first. */

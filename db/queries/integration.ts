@@ -1,17 +1,45 @@
+import { sql } from 'kysely';
+import { integrationColumns, rowAt } from '../columns.ts';
+import { hotStatement } from '../hot-statement.ts';
 import type { IntegrationRow, MixpanelConnectionRow } from '../tables.ts';
 import type { Provider } from '../values.ts';
 import { inProject, type ProjectScope } from './scope.ts';
+
+const { all } = integrationColumns;
+const byIds = hotStatement<{ projectId: string; ids: readonly string[] }>('integrations_by_id');
 
 export async function findIntegrationsByIds(
   { db, projectId }: ProjectScope,
   ids: readonly string[],
 ): Promise<IntegrationRow[]> {
-  return inProject(db, projectId).integrations().selectAll().where('id', 'in', ids).execute();
+  const rows = await byIds.run(
+    db,
+    '',
+    (compiler, slot) =>
+      inProject(compiler, slot('projectId'))
+        .integrations()
+        .select([...all.names])
+        .where('id', '=', sql<string>`any(${slot('ids')}::bigint[])`),
+    { projectId, ids },
+  );
+  return rows.map((values) => rowAt(all, values, 0));
 }
+
+const everyOne = hotStatement<{ projectId: string }>('integrations');
 
 /** Every provider that the service knows, connected or not. */
 export async function listIntegrations({ db, projectId }: ProjectScope): Promise<IntegrationRow[]> {
-  return inProject(db, projectId).integrations().selectAll().orderBy('provider').execute();
+  const rows = await everyOne.run(
+    db,
+    '',
+    (compiler, slot) =>
+      inProject(compiler, slot('projectId'))
+        .integrations()
+        .select([...all.names])
+        .orderBy('provider'),
+    { projectId },
+  );
+  return rows.map((values) => rowAt(all, values, 0));
 }
 
 export async function findIntegrationOf(

@@ -44,6 +44,18 @@ export async function findLastInInbox(db: Db, projectId: string): Promise<string
   return row?.id;
 }
 
+/** The oldest first. */
+export async function listInboxIds(db: Db, projectId: string, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('messaging_inbox')
+    .select('id')
+    .where('project_id', '=', projectId)
+    .orderBy('id')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
 export interface InboxEvent {
   id: string;
   receivedAt: Date;

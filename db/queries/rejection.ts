@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { toPlainArray } from '../array-literal.ts';
 import type { Db } from '../connect.ts';
+import { hotStatement } from '../hot-statement.ts';
 import type { RejectionReason } from '../values.ts';
 import { inProject, type ProjectScope } from './scope.ts';
 
@@ -24,6 +25,8 @@ export interface RejectionCount {
   count: number;
 }
 
+const countsByReason = hotStatement<{ projectId: string; runIds: readonly string[] }>('rejection_counts');
+
 /**
  * Whom the ledgers of these runs have as rejected, by reason: the most frequent first, then by name. Runs without any
  * have no entry. However many runs of one export there are, its rejections are read once: each holds for a stretch of
@@ -33,33 +36,43 @@ export async function countRejectionsByReason(
   { db, projectId }: ProjectScope,
   runIds: readonly string[],
 ): Promise<Map<string, RejectionCount[]>> {
-  const runs = inProject(db, projectId)
-    .syncRuns()
-    .select(['id', 'export_id'])
-    .where('id', '=', sql<string>`any(${toPlainArray(runIds)}::bigint[])`)
-    // As listRunMembers: without a plan nobody was rejected, and of a ledger that was deleted nobody is told.
-    .where('planned_at', 'is not', null)
-    .where('ledger_deleted_at', 'is', null);
-  const { rows } = await sql<RejectionCount & { runId: string }>`
-    with run as (
-      select id, export_id, row_number() over (partition by export_id order by id) as place from (${runs}) as asked
-    ), asked as (
-      select export_id, array_agg(id order by id) as ids from run group by export_id
-    )
-    select run.id as "runId", stretch.reason, sum(people)::int as count
-    from asked cross join lateral (
-      select reason, count(*) as people,
-        width_bucket(since_run_id - 1, ids) + 1 as from_place,
-        coalesce(width_bucket(until_run_id - 1, ids), cardinality(ids)) as to_place
-      from rejections where rejections.export_id = asked.export_id
-      group by reason, from_place, to_place
-    ) as stretch
-    join run on run.export_id = asked.export_id and run.place between from_place and to_place
-    group by run.id, stretch.reason
-    order by count desc, stretch.reason collate "C"`.execute(db);
+  const rows = await countsByReason.run(
+    db,
+    '',
+    (compiler, slot) => {
+      const runs = inProject(compiler, slot('projectId'))
+        .syncRuns()
+        .select(['id', 'export_id'])
+        .where('id', '=', sql<string>`any(${slot('runIds')}::bigint[])`)
+        // As listRunMembers: without a plan nobody was rejected, and of a ledger that was deleted nobody is told.
+        .where('planned_at', 'is not', null)
+        .where('ledger_deleted_at', 'is', null);
+      return sql`
+        with run as (
+          select id, export_id, row_number() over (partition by export_id order by id) as place
+          from (${runs}) as asked
+        ), asked as (
+          select export_id, array_agg(id order by id) as ids from run group by export_id
+        )
+        select run.id, stretch.reason, sum(people)::int as count
+        from asked cross join lateral (
+          select reason, count(*) as people,
+            width_bucket(since_run_id - 1, ids) + 1 as from_place,
+            coalesce(width_bucket(until_run_id - 1, ids), cardinality(ids)) as to_place
+          from rejections where rejections.export_id = asked.export_id
+          group by reason, from_place, to_place
+        ) as stretch
+        join run on run.export_id = asked.export_id and run.place between from_place and to_place
+        group by run.id, stretch.reason
+        order by count desc, stretch.reason collate "C"`;
+    },
+    { projectId, runIds },
+  );
   const byRun = new Map<string, RejectionCount[]>();
-  for (const { runId, reason, count } of rows) {
-    byRun.set(runId, [...(byRun.get(runId) ?? []), { reason, count }]);
+  for (const [runId, reason, count] of rows as [string, RejectionReason, number][]) {
+    const counts = byRun.get(runId) ?? [];
+    byRun.set(runId, counts);
+    counts.push({ reason, count });
   }
   return byRun;
 }

@@ -1,11 +1,11 @@
-import { type RawBuilder, sql } from 'kysely';
+import { type Expression, type RawBuilder, sql } from 'kysely';
 import type { Db } from '../connect.ts';
 
 /**
  * The one place where a project's rows are told from another's: whatever is looked up or listed for a caller begins
  * here, with the project of the caller's token.
  */
-export function inProject(db: Db, projectId: string) {
+export function inProject(db: Db, projectId: string | Expression<string>) {
   return {
     apiTokens: () => db.selectFrom('api_tokens').where('api_tokens.project_id', '=', projectId),
     mixpanelConnections: () =>
@@ -18,8 +18,12 @@ export function inProject(db: Db, projectId: string) {
 }
 
 /** For filters by a list of values: with an empty one, nothing matches. */
-export function isAnyOf(column: string, values: readonly string[]): RawBuilder<boolean> {
-  return sql<boolean>`${sql.ref(column)} = any(${[...values]}::text[])`;
+export function isAnyOf(
+  column: string,
+  values: readonly string[] | Expression<readonly string[]>,
+): RawBuilder<boolean> {
+  const array = Array.isArray(values) ? [...values] : values;
+  return sql<boolean>`${sql.ref(column)} = any(${array}::text[])`;
 }
 
 /** Rows of one project, as functions of db/queries take it. */

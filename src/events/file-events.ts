@@ -4,9 +4,10 @@ import { findIntegrationOf, findMixpanel } from '../../db/queries/integration.ts
 import {
   findKnownEvents,
   insertMessagingEvents,
+  lockMessaging,
   type NewMessagingEvent,
-  tryLockMessaging,
 } from '../../db/queries/messaging-event.ts';
+import { endFiling } from '../../db/queries/messaging-filing.ts';
 import {
   deleteFromInbox,
   findLastInInbox,
@@ -15,12 +16,15 @@ import {
 } from '../../db/queries/messaging-inbox.ts';
 import type { ProjectScope } from '../../db/queries/scope.ts';
 import { createSharedLookup } from '../shared-lookup.ts';
+import { isDatabaseError } from '../sync/database-error.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { findLearnedIds, indexLately, type LearnedIds } from '../sync/learned-ids.ts';
+import { type BegunFiling, beginFiling } from './begin-filing.ts';
 import { countUsage, type UsageChange } from './count-usage.ts';
 import { isEcho } from './is-echo.ts';
 import { namePerson } from './name-person.ts';
-import { type MessagingEvent, readEvent } from './read-event.ts';
+import type { MessagingEvent } from './read-event.ts';
+import { type ReadEvent, readInbox } from './read-inbox.ts';
 
 /** A few milliseconds of work; webhooks are answered in between. */
 const AT_A_TIME = { events: 100, bytes: 1_000_000 };
@@ -106,21 +110,39 @@ export async function fileEvents(deps: SyncDeps, signal: AbortSignal): Promise<v
   }
 }
 
-/** Tells repeats, echoes and events apart, says who their people are, and counts them. BUSY when another process is at it. */
+/** BUSY when another process is at it. */
 async function fileSome(deps: SyncDeps, projectId: string): Promise<{ last: string } | 'NOTHING' | 'BUSY'> {
   if (!(await indexLately(deps, projectId))) return 'BUSY';
+  const begun = await beginFiling(deps, projectId, AT_A_TIME.events);
+  if (typeof begun !== 'object' || 'last' in begun) return begun;
+  try {
+    return await fileBatch(deps, projectId, begun);
+  } catch (error) {
+    // No fault of an event's.
+    if (isDatabaseError(error)) await endFiling(deps.db, projectId, begun.attempt).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Tells repeats, echoes and events apart, says who their people are, and counts them. */
+async function fileBatch(
+  deps: SyncDeps,
+  projectId: string,
+  { attempt, isAlone }: BegunFiling,
+): Promise<{ last: string } | 'NOTHING' | 'BUSY'> {
   return await deps.db.transaction().execute(async (trx) => {
-    if (!(await tryLockMessaging(trx, projectId))) return 'BUSY';
-    const inbox = await loadInbox(trx, projectId, AT_A_TIME);
+    await lockMessaging(trx, projectId);
+    if (!(await endFiling(trx, projectId, attempt))) return 'BUSY';
+    const inbox = await loadInbox(trx, projectId, { ...AT_A_TIME, ...(isAlone ? { events: 1 } : {}) });
     if (inbox.length === 0) return 'NOTHING';
-    const read = inbox.map(({ body, receivedAt }) => ({ ...readEvent(body, receivedAt), receivedAt }));
+    const read = await readInbox({ ...deps, db: trx }, projectId, inbox);
     const known = await findKnownEvents(
       trx,
       projectId,
       read.map(({ insertId }) => insertId),
     );
     const changes: UsageChange[] = [];
-    const fresh: (MessagingEvent & { receivedAt: Date })[] = [];
+    const fresh: ReadEvent[] = [];
     for (const event of read) {
       const knownAt = known.get(event.insertId);
       if (knownAt) changes.push({ ...changeOf('REPEAT', event, null), at: knownAt });

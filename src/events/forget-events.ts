@@ -1,4 +1,5 @@
 import { deleteOldMessagingEvents } from '../../db/queries/messaging-event.ts';
+import { deleteOldSetAside } from '../../db/queries/messaging-filing.ts';
 import { deleteOldPeople } from '../../db/queries/messaging-usage.ts';
 import type { SyncDeps } from '../sync/deps.ts';
 import { oldestMonthOfPeople } from './event-time.ts';
@@ -17,6 +18,7 @@ export async function forgetEvents({
   if (env.messagingEventRetentionMs !== undefined) {
     const before = new Date(now.getTime() - env.messagingEventRetentionMs);
     await inParts(() => deleteOldMessagingEvents(db, before, ROWS_AT_A_TIME));
+    await inParts(() => deleteOldSetAside(db, before, ROWS_AT_A_TIME));
   }
   await inParts(() => deleteOldPeople(db, oldestMonthOfPeople(now), ROWS_AT_A_TIME));
 }

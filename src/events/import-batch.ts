@@ -2,6 +2,8 @@ import type { ImportAnswer, ImportClient } from './import-client.ts';
 
 /** For one batch; what is known by then is settled, and the rest is tried again later. */
 const MAX_REQUESTS = 100;
+/** The transaction that has the project's lock is idle meanwhile, which PostgreSQL allows for ten minutes (ENGINE_LIMITS). */
+const MAX_MS = 300_000;
 
 /** What became of each record of a batch, by their places. */
 export interface ImportOutcome {
@@ -20,6 +22,7 @@ export async function importBatch(
   records: readonly string[],
   signal: AbortSignal,
 ): Promise<ImportOutcome> {
+  const startedAt = performance.now();
   let requests = 0;
   const outcome: ImportOutcome = { imported: [], refused: [], stopped: undefined };
   await importPart(records.map((_, index) => index));
@@ -27,7 +30,7 @@ export async function importBatch(
 
   async function importPart(places: readonly number[]): Promise<void> {
     if (places.length === 0 || outcome.stopped) return;
-    if (++requests > MAX_REQUESTS) {
+    if (++requests > MAX_REQUESTS || performance.now() - startedAt > MAX_MS) {
       outcome.stopped = { kind: 'BUSY', message: 'Too much is left unexplained.', retryAfterMs: undefined };
       return;
     }

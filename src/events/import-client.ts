@@ -6,12 +6,15 @@ import {
   exchange,
   failureText,
   type PartnerResponse,
+  parseAnswer,
   quote,
   retryAfterMs,
 } from '../sync/partner-http.ts';
 
 const compress = promisify(gzip);
 const TIMEOUT_MS = 60_000;
+/** 2,000 events, with a reason for each that is refused. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
 /** What Mixpanel says of a batch. */
 export type ImportAnswer =
@@ -70,7 +73,15 @@ export function createImportClient(connection: {
     async importEvents(records, signal) {
       const body = await compress(`[${records.join(',')}]`);
       try {
-        const response = await exchange({ url, method: 'POST', headers, body, timeoutMs, signal });
+        const response = await exchange({
+          url,
+          method: 'POST',
+          headers,
+          body,
+          timeoutMs,
+          maxBytes: MAX_ANSWER_BYTES,
+          signal,
+        });
         return readAnswer(response, records);
       } catch (error) {
         signal.throwIfAborted();
@@ -83,7 +94,7 @@ export function createImportClient(connection: {
 function readAnswer(response: PartnerResponse, records: readonly string[]): ImportAnswer {
   const { status } = response;
   const text = decodeText(response.body);
-  const told = parse(text);
+  const told = parse(response.body);
   const words = quote(typeof told?.error === 'string' ? told.error : text);
   const message = `Mixpanel answered ${status}${words === '' ? '' : ` (${words})`}.`;
   if (status === 413) return { kind: 'TOO_LARGE', message };
@@ -129,9 +140,9 @@ function findRecord(records: readonly string[], insertId: string | undefined): n
 }
 
 /** Undefined for what is no JSON object. One that is odd otherwise says nothing of failures. */
-function parse(text: string): z.infer<typeof answer> | undefined {
+function parse(body: Buffer): z.infer<typeof answer> | undefined {
   try {
-    const json: unknown = JSON.parse(text);
+    const json = parseAnswer(body);
     return answer.safeParse(json).data ?? z.object({}).safeParse(json).data;
   } catch {
     return undefined;

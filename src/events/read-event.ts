@@ -1,3 +1,4 @@
+import { exceedsBounds } from '../sync/json-bounds.ts';
 import { readEventTime } from './event-time.ts';
 import { toUuid } from './to-uuid.ts';
 
@@ -27,11 +28,16 @@ export class EventUnusableError extends Error {
 /** Iterable's userIds have 52 characters at most, addresses 320; longer ones are nobody's. */
 const MAX_IDENTIFIER_LENGTH = 320;
 const MAX_NAME_LENGTH = 255;
-/** Iterable nests a handful. What is deeper than the stack could not be made JSON again. */
-const MAX_DEPTH = 100;
+/**
+ * Iterable's events have some dozens of values, nested a handful deep; a long order has some thousands. What is deeper than the
+ * stack could not be made JSON again, and a batch of events with this many values each takes some 100 MB for a moment.
+ */
+const BOUNDS = { maxNodes: 20_000, maxDepth: 100 };
 
 /** The body as text, once it is sure that readEvent will take it. Throws EventUnusableError. */
 export function checkEvent(body: Buffer): string {
+  const fault = findBoundsFault(body);
+  if (fault !== undefined) throw new EventUnusableError(fault);
   let text: string;
   let json: unknown;
   try {
@@ -51,10 +57,15 @@ export function checkEvent(body: Buffer): string {
   if (dataFields != null && !isObject(dataFields)) {
     throw new EventUnusableError('dataFields: must be an object.');
   }
-  if (isDeeper(json, MAX_DEPTH)) {
-    throw new EventUnusableError(`The body is nested deeper than ${MAX_DEPTH} levels.`);
-  }
   return text;
+}
+
+/** Of a body that is not parsed yet; undefined within the bounds. */
+export function findBoundsFault(body: Uint8Array): string | undefined {
+  const exceeded = exceedsBounds(body, BOUNDS);
+  if (exceeded === 'DEPTH') return `The body is nested deeper than ${BOUNDS.maxDepth} levels.`;
+  if (exceeded === 'NODES') return `The body has more than ${BOUNDS.maxNodes} values.`;
+  return undefined;
 }
 
 /** Reads what checkEvent has taken. Pure. */
@@ -108,11 +119,6 @@ function readText(value: unknown): string | undefined {
 /** PostgreSQL's text cannot hold NUL, and UTF-8 no half of a surrogate pair. */
 function clean(text: string): string {
   return text.replaceAll('\0', '\uFFFD').toWellFormed();
-}
-
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,9 +1,11 @@
-import { countCohorts, listCohorts } from '../../db/queries/cohort.ts';
-import type { CohortRow } from '../../db/tables.ts';
-import type { CohortSource } from '../../db/values.ts';
+import { listCohortCards, type Wanted } from '../../db/queries/card.ts';
+import { countCohorts } from '../../db/queries/cohort.ts';
+import type { CohortRow, ExportRow } from '../../db/tables.ts';
+import type { CohortSource, Provider } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import { importCohort as importFile, type UploadedFile } from '../sync/sources/file/import-cohort.ts';
+import { carriedBy, carry } from './card.ts';
 import { type Connection, isRowId, type PageArgs, pageOf } from './page.ts';
 
 export async function requireCohort({ load }: Context, cohortId: string): Promise<CohortRow> {
@@ -12,31 +14,48 @@ export async function requireCohort({ load }: Context, cohortId: string): Promis
   return cohort;
 }
 
+/** Each with its export and whatever else of it the operation asks for. */
 export function readCohorts(
   { viewer, sync }: Context,
   args: PageArgs & {
     search?: string | null | undefined;
     source?: readonly CohortSource[] | null | undefined;
   },
+  wanted: Wanted,
 ): Promise<Connection<CohortRow>> {
   const scope = { db: sync.db, projectId: viewer.project.id };
   const filter = { search: args.search ?? undefined, source: args.source ?? undefined };
+  let counted: number | undefined;
   return pageOf(args, {
     keyOf: (cohort: CohortRow) => ({ name: cohort.name, id: cohort.id }),
     parseKey: (value) => {
       const { name, id } = (value ?? {}) as { name?: unknown; id?: unknown };
       return typeof name === 'string' && !name.includes('\0') && isRowId(id) ? { name, id } : undefined;
     },
-    load: (page) => listCohorts(scope, filter, page),
-    count: () => countCohorts(scope, filter),
+    async load(page) {
+      const { cards, total } = await listCohortCards(scope, filter, page, wanted);
+      counted = total;
+      return cards.map((card) => carry(card).cohort!);
+    },
+    count: async () => counted ?? (await countCohorts(scope, filter)),
   });
+}
+
+export async function readExportOfCohort(
+  { load }: Context,
+  cohort: CohortRow,
+  provider: Provider,
+): Promise<ExportRow | undefined> {
+  const exported = carriedBy(cohort)?.export;
+  if (exported === undefined) return await load.exportOfCohort[provider].load(cohort.id);
+  return exported ?? undefined;
 }
 
 export function importCohort(
   { viewer, sync }: Context,
   input: { name: string; file: UploadedFile },
 ): Promise<CohortRow> {
-  return importFile(sync, { projectId: viewer.project.id, ...input });
+  return importFile(sync.engine, { projectId: viewer.project.id, ...input });
 }
 
 /** Mixpanel pushes every half hour, also when nothing has changed. */

@@ -1,4 +1,5 @@
-import { countExports, type ExportFilter, listExports } from '../../db/queries/export.ts';
+import { type CardPage, listExportCards, type Wanted } from '../../db/queries/card.ts';
+import { countExports } from '../../db/queries/export.ts';
 import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import type { ExportStatus, SyncType } from '../../db/values.ts';
 import type { Context } from '../context.ts';
@@ -8,10 +9,11 @@ import { listNameFor } from '../sync/list-name.ts';
 import type { SyncPreview } from '../sync/preview-sync.ts';
 import * as preview from '../sync/preview-sync.ts';
 import type { ExportDelay } from '../sync/query-budget.ts';
-import type { QuerySchedule } from '../sync/query-schedule.ts';
+import { type QuerySchedule, readQuerySchedule } from '../sync/query-schedule.ts';
 import * as queue from '../sync/queue-run.ts';
 import { approvalDelay } from '../sync/removal-guard.ts';
 import { startExport } from '../sync/start-export.ts';
+import { carriedBy, carry } from './card.ts';
 import { requireCohort } from './cohort.ts';
 import { requireIntegration } from './integration.ts';
 import { requireMixpanel } from './mixpanel-account.ts';
@@ -23,35 +25,69 @@ export async function requireExport({ load }: Context, exportId: number): Promis
   return exported;
 }
 
+type ExportArgs = PageArgs & {
+  syncType?: readonly SyncType[] | null | undefined;
+  status?: readonly ExportStatus[] | null | undefined;
+};
+
+/** Each with its cohort and whatever else of it the operation asks for. */
 export function readExports(
   { viewer, sync }: Context,
-  args: PageArgs & {
-    syncType?: readonly SyncType[] | null | undefined;
-    status?: readonly ExportStatus[] | null | undefined;
-  },
-  integrationId?: string,
+  args: ExportArgs,
+  wanted: Wanted,
 ): Promise<Connection<ExportRow>> {
   const scope = { db: sync.db, projectId: viewer.project.id };
-  const filter: ExportFilter = {
-    syncType: args.syncType ?? undefined,
-    status: args.status ?? undefined,
-    integrationId,
-  };
+  const filter = { syncType: args.syncType ?? undefined, status: args.status ?? undefined };
+  return pageOfExports(args, {
+    load: (page) => listExportCards(scope, filter, page, wanted),
+    count: () => countExports(scope, filter),
+  });
+}
+
+export function readExportsOf(
+  { load }: Context,
+  integration: IntegrationRow,
+  args: PageArgs,
+  wanted: Wanted,
+): Promise<Connection<ExportRow>> {
+  return pageOfExports(args, {
+    load: (page) => load.exports({ ...page, wanted }, integration.id),
+    count: () => load.exportCount({}, integration.id),
+  });
+}
+
+function pageOfExports(
+  args: PageArgs,
+  list: {
+    load: (page: { limit: number; after: number | undefined }) => Promise<CardPage>;
+    count: () => Promise<number>;
+  },
+): Promise<Connection<ExportRow>> {
+  let counted: number | undefined;
   return pageOf(args, {
     keyOf: (exported: ExportRow) => exported.id,
     parseKey: (value) => (isExportId(value) ? value : undefined),
-    load: (page) => listExports(scope, filter, page),
-    count: () => countExports(scope, filter),
+    async load(page) {
+      const { cards, total } = await list.load(page);
+      counted = total;
+      return cards.map((card) => carry(card).export!);
+    },
+    count: async () => counted ?? (await list.count()),
   });
 }
 
 /** Rows of the same project as the export that names them: they are always there. */
 export async function readCohortOf({ load }: Context, exported: ExportRow): Promise<CohortRow> {
-  return (await load.cohort.load(exported.cohort_id))!;
+  return carriedBy(exported)?.cohort ?? (await load.cohort.load(exported.cohort_id))!;
 }
 
 export async function readIntegrationOf({ load }: Context, exported: ExportRow): Promise<IntegrationRow> {
-  return (await load.integration.load(exported.integration_id))!;
+  return carriedBy(exported)?.integration ?? (await load.integration.load(exported.integration_id))!;
+}
+
+export async function readLastRun({ load }: Context, exported: ExportRow): Promise<SyncRunRow | undefined> {
+  const run = carriedBy(exported)?.run;
+  return run === undefined ? await load.lastRun.load(exported.id) : (run ?? undefined);
 }
 
 /** True when the list bears another name than a list of the cohort would be given now. */
@@ -79,10 +115,7 @@ export function readIntervalMinutes({ sync }: Context, exported: ExportRow): num
 
 /** Null unless runs have to wait: for an approval, or because more are asked for than Mixpanel's quota allows. */
 export async function readDelay(ctx: Context, exported: ExportRow): Promise<ExportDelay | null> {
-  const [newest, schedule] = await Promise.all([
-    ctx.load.lastRun.load(exported.id),
-    readSchedule(ctx, exported),
-  ]);
+  const [newest, schedule] = await Promise.all([readLastRun(ctx, exported), readSchedule(ctx, exported)]);
   if (newest?.status === 'AWAITING_APPROVAL') return approvalDelay(newest, ctx.sync.env);
   if (exported.sync_type !== 'DYNAMIC' || exported.status !== 'ACTIVE') return null;
   return schedule?.delay ?? null;
@@ -90,7 +123,12 @@ export async function readDelay(ctx: Context, exported: ExportRow): Promise<Expo
 
 async function readSchedule(ctx: Context, exported: ExportRow): Promise<QuerySchedule | undefined> {
   const cohort = await readCohortOf(ctx, exported);
-  return cohort.source === 'MIXPANEL' ? await ctx.load.querySchedule.load('mixpanel') : undefined;
+  if (cohort.source !== 'MIXPANEL') return undefined;
+  const { viewer, sync, live } = ctx;
+  const projectId = viewer.project.id;
+  return await live.remember(projectId, 'schedule', sync.clock.now(), () =>
+    readQuerySchedule(sync, { projectId }),
+  );
 }
 
 export async function startSync(
@@ -111,7 +149,7 @@ export async function previewSync(
   const cohort = await requireCohort(ctx, input.cohortId);
   const integration = await requireIntegration(ctx, input.provider);
   const mixpanel = cohort.source !== 'FILE' ? await requireMixpanel(ctx) : undefined;
-  return await preview.previewSync(ctx.sync, { cohort, integration, mixpanel });
+  return await preview.previewSync(ctx.sync.engine, { cohort, integration, mixpanel });
 }
 
 export async function runExport(

@@ -5,7 +5,7 @@ import type { Context } from '../context.ts';
 import { CohortSyncError } from '../errors.ts';
 import { type ConnectIterableInput, connectIterable } from '../sync/connect-iterable.ts';
 import { disconnectIterable } from '../sync/disconnect-iterable.ts';
-import { openEndpoint, replaceEndpoint, type WebhookEndpoint } from '../sync/webhook-endpoint.ts';
+import { replaceEndpoint, type WebhookEndpoint } from '../sync/webhook-endpoint.ts';
 import { hasRole } from './api-token.ts';
 
 export function readIntegrations({ viewer, sync }: Context): Promise<IntegrationRow[]> {
@@ -39,11 +39,11 @@ export async function disconnectIntegration(ctx: Context, provider: Provider): P
 
 /** Where Iterable is to send its events; null below ADMIN, because it holds a password, and before the first connection. */
 export async function readWebhook(
-  { viewer, sync }: Context,
+  { viewer, load }: Context,
   integration: IntegrationRow,
 ): Promise<WebhookEndpoint | undefined> {
   if (!hasRole(viewer, 'ADMIN') || integration.connected_at === null) return undefined;
-  return await openEndpoint(sync, integration.project_id, integration.provider);
+  return await load.webhook.load(integration.provider);
 }
 
 export async function replaceWebhook(ctx: Context, provider: Provider): Promise<IntegrationRow> {

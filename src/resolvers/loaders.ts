@@ -16,10 +16,11 @@ import type {
 } from '../../db/tables.ts';
 import type { Provider } from '../../db/values.ts';
 import type { SyncDeps } from '../sync/deps.ts';
-import { type QuerySchedule, readQuerySchedule } from '../sync/query-schedule.ts';
+import { openEndpoint, type WebhookEndpoint } from '../sync/webhook-endpoint.ts';
+import { createPageLoaders, type PageLoaders } from './page-loaders.ts';
 
 /** Rows of the caller's project by id; what is asked for in one go costs one statement. Unknown ids give undefined. */
-export interface Loaders {
+export interface Loaders extends PageLoaders {
   apiToken: Loader<string, ApiTokenRow>;
   mixpanelAccount: Loader<string, MixpanelConnectionRow>;
   integration: Loader<string, IntegrationRow>;
@@ -30,8 +31,8 @@ export interface Loaders {
   lastRun: Loader<number, SyncRunRow>;
   /** How many a run rejected for which reason, by the id of the run. */
   rejectionCounts: DataLoader<string, RejectionCount[]>;
-  /** How the exports that are read from the project's Mixpanel share its queries. */
-  querySchedule: DataLoader<'mixpanel', QuerySchedule>;
+  /** Where the provider is to call us. */
+  webhook: DataLoader<Provider, WebhookEndpoint>;
   /** By the id of the cohort. */
   exportOfCohort: Record<Provider, Loader<string, ExportRow>>;
 }
@@ -42,6 +43,7 @@ export function createLoaders(sync: SyncDeps, projectId: string): Loaders {
   const scope: ProjectScope = { db: sync.db, projectId };
   const byId = (row: { id: string }) => row.id;
   return {
+    ...createPageLoaders(scope),
     apiToken: batch((ids) => findTokensByIds(scope, ids), byId),
     mixpanelAccount: batch((ids) => findMixpanelByIds(scope, ids), byId),
     integration: batch((ids) => findIntegrationsByIds(scope, ids), byId),
@@ -57,15 +59,16 @@ export function createLoaders(sync: SyncDeps, projectId: string): Loaders {
     ),
     rejectionCounts: new DataLoader<string, RejectionCount[]>(
       async (ids) => {
-        const counts = await countRejectionsByReason(scope, ids);
+        const counts = await countRejectionsByReason(scope, [...new Set(ids)]);
         return ids.map((id) => counts.get(id) ?? []);
       },
       { cache: false },
     ),
-    querySchedule: new DataLoader<'mixpanel', QuerySchedule>(
-      async (keys) => {
-        const schedule = await readQuerySchedule(sync, { projectId });
-        return keys.map(() => schedule);
+    webhook: new DataLoader<Provider, WebhookEndpoint>(
+      async (providers) => {
+        const different = [...new Set(providers)];
+        const endpoints = await Promise.all(different.map((one) => openEndpoint(sync, projectId, one)));
+        return providers.map((one) => endpoints[different.indexOf(one)]!);
       },
       { cache: false },
     ),

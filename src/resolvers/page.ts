@@ -8,47 +8,74 @@ export interface PageArgs {
   after?: string | null | undefined;
 }
 
-/** A page in the shape of the Relay cursor connection; totalCount is counted when it is asked for. */
+/** A page in the shape of the Relay cursor connection; totals and cursors are found out when they are asked for. */
 export interface Connection<Row> {
-  edges: { cursor: string; node: Row }[];
+  edges: { readonly cursor: string; node: Row }[];
   pageInfo: {
     hasNextPage: boolean;
     hasPreviousPage: boolean;
-    startCursor: string | null;
-    endCursor: string | null;
+    readonly startCursor: string | null;
+    readonly endCursor: string | null;
   };
   totalCount: () => Promise<number>;
+}
+
+interface List<Row, Key> {
+  keyOf: (row: Row) => Key;
+  /** The key that a cursor stands for, or undefined. */
+  parseKey: (value: unknown) => Key | undefined;
+  /** The array is the page's own from then on. */
+  load: (page: { limit: number; after: Key | undefined }) => Promise<Row[]>;
+  count: () => Promise<number>;
 }
 
 /**
  * One page by key. A cursor is the key of its row as JSON, opaque to callers. Throws BadUserInputError for a cursor
  * that is none of this list's.
  */
-export async function pageOf<Row, Key>(
-  args: PageArgs,
-  list: {
-    keyOf: (row: Row) => Key;
-    /** The key that a cursor stands for, or undefined. */
-    parseKey: (value: unknown) => Key | undefined;
-    load: (page: { limit: number; after: Key | undefined }) => Promise<Row[]>;
-    count: () => Promise<number>;
-  },
-): Promise<Connection<Row>> {
+export async function pageOf<Row, Key>(args: PageArgs, list: List<Row, Key>): Promise<Connection<Row>> {
   const first = args.first ?? DEFAULT_PAGE_SIZE;
   const after = args.after == null ? undefined : readCursor(args.after, list.parseKey);
   // One more than asked for tells whether there is a next page.
   const rows = await list.load({ limit: first + 1, after });
-  const edges = rows.slice(0, first).map((node) => ({ cursor: writeCursor(list.keyOf(node)), node }));
-  return {
-    edges,
-    pageInfo: {
-      hasNextPage: rows.length > first,
-      hasPreviousPage: false,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
-    },
-    totalCount: list.count,
-  };
+  const hasNextPage = rows.length > first;
+  if (hasNextPage) rows.pop();
+  const edges = rows.map((row) => new Edge(row, list.keyOf));
+  return { edges, pageInfo: new PageInfo(edges, hasNextPage), totalCount: list.count };
+}
+
+/** Getters, because few operations ask for the cursor of each row, and it is the dearest part of an edge. */
+class Edge<Row> {
+  readonly node: Row;
+  readonly #keyOf: (row: Row) => unknown;
+
+  constructor(node: Row, keyOf: (row: Row) => unknown) {
+    this.node = node;
+    this.#keyOf = keyOf;
+  }
+
+  get cursor(): string {
+    return writeCursor(this.#keyOf(this.node));
+  }
+}
+
+class PageInfo {
+  readonly hasNextPage: boolean;
+  readonly hasPreviousPage = false;
+  readonly #edges: readonly { readonly cursor: string }[];
+
+  constructor(edges: readonly { readonly cursor: string }[], hasNextPage: boolean) {
+    this.#edges = edges;
+    this.hasNextPage = hasNextPage;
+  }
+
+  get startCursor(): string | null {
+    return this.#edges[0]?.cursor ?? null;
+  }
+
+  get endCursor(): string | null {
+    return this.#edges.at(-1)?.cursor ?? null;
+  }
 }
 
 /** Keys of lists that are ordered by id alone. */

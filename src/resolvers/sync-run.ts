@@ -1,15 +1,6 @@
-import {
-  countHeldRemovals,
-  listPendingRemovals,
-  type PendingRemovalRow,
-} from '../../db/queries/held-batch.ts';
-import {
-  countRunMembers,
-  LEDGER_OUTCOMES,
-  type LedgerOutcome,
-  listRunMembers,
-  type RunMemberRow,
-} from '../../db/queries/run-member.ts';
+import type { Wanted } from '../../db/queries/card.ts';
+import type { PendingRemovalRow } from '../../db/queries/held-removal.ts';
+import { LEDGER_OUTCOMES, type LedgerOutcome, type RunMemberRow } from '../../db/queries/run-member.ts';
 import { countRuns, listRuns } from '../../db/queries/sync-run.ts';
 import type { ExportRow, SyncRunRow } from '../../db/tables.ts';
 import type { MemberOutcome, RejectionReason, RemovalDecision, SyncRunStatus } from '../../db/values.ts';
@@ -17,6 +8,7 @@ import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import { cancelRun } from '../sync/cancel-run.ts';
 import { decideRemovals } from '../sync/decide-removals.ts';
+import { carriedBy } from './card.ts';
 import { requirePartners } from './export.ts';
 import { type Connection, idKey, isRowId, type PageArgs, pageOf } from './page.ts';
 
@@ -26,75 +18,79 @@ export async function requireRun({ load }: Context, runId: string): Promise<Sync
   return run;
 }
 
+type RunArgs = PageArgs & { status?: readonly SyncRunStatus[] | null | undefined };
+
 /** Runs of the whole project, or of one of its exports. */
 export function readRuns(
-  { viewer, sync }: Context,
-  args: PageArgs & { status?: readonly SyncRunStatus[] | null | undefined },
+  ctx: Context,
+  args: RunArgs,
+  wanted: Wanted,
   exportId?: number,
 ): Promise<Connection<SyncRunRow>> {
-  const scope = { db: sync.db, projectId: viewer.project.id };
+  const scope = { db: ctx.sync.db, projectId: ctx.viewer.project.id };
   const filter = { exportId, status: args.status ?? undefined };
   return pageOf(args, {
     ...idKey,
-    load: (page) => listRuns(scope, filter, page),
-    count: () => countRuns(scope, filter),
+    load: (page) => listRuns(scope, filter, page, wanted.run),
+    count: () =>
+      exportId === undefined
+        ? countRuns(scope, filter)
+        : ctx.load.runCount({ status: filter.status }, exportId),
+  });
+}
+
+export function readRunsOf(
+  { load }: Context,
+  exported: ExportRow,
+  args: PageArgs,
+  wanted: Wanted,
+): Promise<Connection<SyncRunRow>> {
+  return pageOf(args, {
+    ...idKey,
+    load: (page) => load.runs({ ...page, columns: wanted.run }, exported.id),
+    count: () => load.runCount({}, exported.id),
   });
 }
 
 export async function readExportOf({ load }: Context, run: SyncRunRow): Promise<ExportRow> {
-  return (await load.export.load(run.export_id))!;
+  return carriedBy(run)?.export ?? (await load.export.load(run.export_id))!;
 }
 
 /** The people of a held run who wait for a decision. */
 export function readPendingRemovals(
-  { sync }: Context,
+  { load }: Context,
   run: SyncRunRow,
   args: PageArgs,
 ): Promise<Connection<PendingRemovalRow>> {
   return pageOf(args, {
     keyOf: (person: PendingRemovalRow) => person.position,
     parseKey: (value) => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : undefined),
-    load: (page) => listPendingRemovals(sync.db, run.id, page),
-    count: () => countHeldRemovals(sync.db, run.id),
+    load: (page) => load.pendingRemovals(page, run.id),
+    count: () => load.pendingRemovalCount({}, run.id),
   });
 }
 
 /** The people of a run's ledger: those added, then those removed, then those rejected. */
 export function readRunMembers(
-  { sync }: Context,
+  { load }: Context,
   run: SyncRunRow,
   args: PageArgs & {
     outcome?: readonly MemberOutcome[] | null | undefined;
     reason?: readonly RejectionReason[] | null | undefined;
   },
 ): Promise<Connection<RunMemberRow>> {
-  const reason = args.reason ?? undefined;
   const sections = LEDGER_OUTCOMES.filter(
     (outcome) => args.outcome == null || args.outcome.includes(outcome),
   );
+  const filter = { sections, reason: args.reason ?? undefined };
   return pageOf(args, {
     keyOf: (member: RunMemberRow) => [member.outcome, member.position] as [LedgerOutcome, string],
-    parseKey: (value) => {
+    parseKey: (value): [LedgerOutcome, string] | undefined => {
       const [outcome, position] = Array.isArray(value) ? value : [];
       return LEDGER_OUTCOMES.includes(outcome) && isRowId(position) ? [outcome, position] : undefined;
     },
-    async load({ limit, after }) {
-      const members: RunMemberRow[] = [];
-      const start = after ? LEDGER_OUTCOMES.indexOf(after[0]) : 0;
-      for (const outcome of sections) {
-        if (LEDGER_OUTCOMES.indexOf(outcome) < start || members.length >= limit) continue;
-        const position = after?.[0] === outcome ? after[1] : undefined;
-        const page = { limit: limit - members.length, after: position };
-        members.push(...(await listRunMembers(sync.db, run, { outcome, reason }, page)));
-      }
-      return members;
-    },
-    async count() {
-      const counts = await Promise.all(
-        sections.map((outcome) => countRunMembers(sync.db, run, { outcome, reason })),
-      );
-      return counts.reduce((sum, count) => sum + count, 0);
-    },
+    load: (page) => load.members({ ...filter, ...page }, run),
+    count: () => load.memberCount(filter, run),
   });
 }
 

@@ -1,6 +1,7 @@
 import type { ApiTokenRow } from '../../db/tables.ts';
 import { createApiToken, listApiTokens, revokeApiToken } from '../resolvers/api-token.ts';
-import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import { builder, CHANGE, READ } from './builder.ts';
+import { pageOfProject } from './costs.ts';
 import { Role } from './enums.ts';
 import { readId } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
@@ -37,7 +38,7 @@ builder.queryField('apiTokens', (t) =>
     type: ApiTokenConnection,
     nullable: true,
     authScopes: READ,
-    complexity: pageComplexity,
+    complexity: pageOfProject,
     description: "The project's tokens, newest first, revoked ones among them.",
     args: pageArgs(t.arg),
     resolve: (_root, args, ctx) => listApiTokens(ctx, args),

@@ -8,8 +8,9 @@ import type { Role } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
 import { hasRole } from '../resolvers/api-token.ts';
-import { DEFAULT_PAGE_SIZE } from '../resolvers/page.ts';
+import { COSTS } from './costs.ts';
 import { decodeId, encodeId, loadNode } from './global-id.ts';
+import './root-plugin.ts';
 
 /** Something that a caller uploaded, kept on disk while the operation goes on. */
 export interface Upload {
@@ -32,7 +33,7 @@ export const builder = new SchemaBuilder<{
   /** role: the least that the caller's token must have. */
   AuthScopes: { role: Role };
 }>({
-  plugins: [ScopeAuthPlugin, ComplexityPlugin, ZodPlugin, RelayPlugin],
+  plugins: [ScopeAuthPlugin, ComplexityPlugin, ZodPlugin, RelayPlugin, 'root'],
   defaultFieldNullability: false,
   scopeAuth: {
     authScopes: ({ viewer }) => ({ role: (role) => hasRole(viewer, role) }),
@@ -51,6 +52,8 @@ export const builder = new SchemaBuilder<{
     nodeQueryOptions: {
       description: 'Any object by its global id; null when the project has none with this id.',
       authScopes: { role: 'CONSUMER' },
+      // It may be a person's.
+      complexity: { field: COSTS.person, multiplier: 1 },
       args: { id: { description: 'The id field of an object.' } },
       resolve: (_root, { id }, ctx) => loadNode(ctx, id),
     },
@@ -90,12 +93,6 @@ builder.subscriptionType({
 export const READ = { role: 'CONSUMER' } as const;
 export const CHANGE = { role: 'ADMIN' } as const;
 export const OWN = { role: 'OWNER' } as const;
-
-/** A connection costs as much as its page holds. */
-export const pageComplexity = (args: { first?: number | null | undefined }) => ({
-  field: 1,
-  multiplier: Math.max(1, Math.min(100, args.first ?? DEFAULT_PAGE_SIZE)),
-});
 
 function toInputError(error: ZodError): Error {
   return new BadUserInputError(

@@ -1,10 +1,12 @@
-import { importCohort, pushWarning, readCohorts } from '../resolvers/cohort.ts';
-import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import { importCohort, pushWarning, readCohorts, readExportOfCohort } from '../resolvers/cohort.ts';
+import { builder, CHANGE, READ } from './builder.ts';
+import { pageOfProject } from './costs.ts';
 import { CohortSource, Provider } from './enums.ts';
 import { findRow } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
 import { Cohort, CohortConnection, Export } from './refs.ts';
 import { nameRule } from './rules.ts';
+import { reads, wantedOf } from './selection.ts';
 
 builder.node(Cohort, {
   description: 'A named group of people that a source tells of.',
@@ -40,6 +42,7 @@ builder.node(Cohort, {
       nullable: true,
       description:
         'Why its members may not be up to date: nothing was pushed for an hour, or a push came only in part; null otherwise.',
+      extensions: reads({ cohort: ['last_received_at', 'push_note'] }),
       resolve: (cohort, _args, ctx) => pushWarning(ctx, cohort),
     }),
     export: t.field({
@@ -49,7 +52,8 @@ builder.node(Cohort, {
       args: {
         provider: t.arg({ type: Provider, required: true, defaultValue: 'ITERABLE', description: 'Which.' }),
       },
-      resolve: (cohort, { provider }, ctx) => ctx.load.exportOfCohort[provider].load(cohort.id),
+      extensions: reads({ follow: true }),
+      resolve: (cohort, { provider }, ctx) => readExportOfCohort(ctx, cohort, provider),
     }),
   }),
 });
@@ -59,7 +63,7 @@ builder.queryFields((t) => ({
     type: CohortConnection,
     nullable: true,
     authScopes: READ,
-    complexity: pageComplexity,
+    complexity: pageOfProject,
     description: 'The cohorts of the project, by name.',
     args: {
       ...pageArgs(t.arg),
@@ -72,7 +76,7 @@ builder.queryFields((t) => ({
       }),
       source: t.arg({ type: [CohortSource], description: 'Only those of one of these sources.' }),
     },
-    resolve: (_root, args, ctx) => readCohorts(ctx, args),
+    resolve: (_root, args, ctx, info) => readCohorts(ctx, args, wantedOf(info)),
   }),
   cohort: t.field({
     type: Cohort,

@@ -6,18 +6,21 @@ import {
   readExports,
   readIntegrationOf,
   readIntervalMinutes,
+  readLastRun,
   readNextRunAt,
   resumeExport,
   runExport,
   startSync,
   stopExport,
 } from '../resolvers/export.ts';
-import { readRuns } from '../resolvers/sync-run.ts';
-import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import { readRunsOf } from '../resolvers/sync-run.ts';
+import { builder, CHANGE, READ } from './builder.ts';
+import { pageOfParent, pageOfProject } from './costs.ts';
 import { ExportStatus, ListAction, Provider, SyncType } from './enums.ts';
 import { findRow, readExportId, readId } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
 import { Cohort, Export, ExportConnection, Integration, SyncRun, SyncRunConnection } from './refs.ts';
+import { reads, wantedOf } from './selection.ts';
 
 const ExportDelay = builder
   .objectRef<{ reason: string; achievableIntervalMinutes: number }>('ExportDelay')
@@ -38,11 +41,13 @@ builder.node(Export, {
     cohort: t.field({
       type: Cohort,
       description: 'What is exported.',
+      extensions: reads({ export: ['cohort_id'], follow: true }),
       resolve: (exported, _args, ctx) => readCohortOf(ctx, exported),
     }),
     integration: t.field({
       type: Integration,
       description: 'Where to.',
+      extensions: reads({ export: ['integration_id'], follow: true }),
       resolve: (exported, _args, ctx) => readIntegrationOf(ctx, exported),
     }),
     syncType: t.expose('sync_type', {
@@ -57,6 +62,7 @@ builder.node(Export, {
     }),
     listNameOutdated: t.boolean({
       description: 'True when the cohort was renamed after its list was made; Iterable cannot rename lists.',
+      extensions: reads({ export: ['list_id', 'list_name'], cohort: ['name', 'external_id'] }),
       resolve: (exported, _args, ctx) => isListNameOutdated(ctx, exported),
     }),
     listSize: t.exposeInt('list_size', { description: 'People on the list as of the last run.' }),
@@ -69,11 +75,17 @@ builder.node(Export, {
       nullable: true,
       description:
         'When the next run is due: on its grid, or with a delay when its turn comes. Null unless dynamic, active and connected; null for FILE cohorts too.',
+      extensions: reads({
+        export: ['sync_type', 'status', 'next_run_at'],
+        cohort: ['source'],
+        integration: ['status'],
+      }),
       resolve: (exported, _args, ctx) => readNextRunAt(ctx, exported),
     }),
     intervalMinutes: t.float({
       nullable: true,
       description: 'Minutes from one run to the next; null for one-time exports.',
+      extensions: reads({ export: ['sync_type'] }),
       resolve: (exported, _args, ctx) => readIntervalMinutes(ctx, exported),
     }),
     delay: t.field({
@@ -81,6 +93,11 @@ builder.node(Export, {
       nullable: true,
       description:
         "Set when runs come later than asked: for Mixpanel's query quota, which its exports share in turns, or while a run waits for approval.",
+      extensions: reads({
+        export: ['sync_type', 'status'],
+        cohort: ['source'],
+        run: ['status', 'pending_removals'],
+      }),
       resolve: (exported, _args, ctx) => readDelay(ctx, exported),
     }),
     createdAt: t.expose('created_at', {
@@ -91,14 +108,16 @@ builder.node(Export, {
       type: SyncRun,
       nullable: true,
       description: 'Its newest run.',
-      resolve: (exported, _args, ctx) => ctx.load.lastRun.load(exported.id),
+      extensions: reads({ follow: true }),
+      resolve: (exported, _args, ctx) => readLastRun(ctx, exported),
     }),
     runs: t.field({
       type: SyncRunConnection,
-      complexity: pageComplexity,
+      complexity: pageOfParent,
       description: 'Its runs, newest first.',
       args: pageArgs(t.arg),
-      resolve: (exported, args, ctx) => readRuns(ctx, args, exported.id),
+      extensions: reads({}),
+      resolve: (exported, args, ctx, info) => readRunsOf(ctx, exported, args, wantedOf(info)),
     }),
   }),
 });
@@ -108,14 +127,14 @@ builder.queryFields((t) => ({
     type: ExportConnection,
     nullable: true,
     authScopes: READ,
-    complexity: pageComplexity,
+    complexity: pageOfProject,
     description: 'The exports of the project, newest first.',
     args: {
       ...pageArgs(t.arg),
       syncType: t.arg({ type: [SyncType], description: 'Only those of one of these types.' }),
       status: t.arg({ type: [ExportStatus], description: 'Only those in one of these states.' }),
     },
-    resolve: (_root, args, ctx) => readExports(ctx, args),
+    resolve: (_root, args, ctx, info) => readExports(ctx, args, wantedOf(info)),
   }),
   export: t.field({
     type: Export,

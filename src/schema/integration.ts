@@ -1,4 +1,4 @@
-import { readExports } from '../resolvers/export.ts';
+import { readExportsOf } from '../resolvers/export.ts';
 import {
   connectIntegration,
   disconnectIntegration,
@@ -7,11 +7,13 @@ import {
   readWebhook,
   replaceWebhook,
 } from '../resolvers/integration.ts';
-import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import { builder, CHANGE, READ } from './builder.ts';
+import { COSTS, pageOfParent } from './costs.ts';
 import { DataCenter, IntegrationStatus, IterableProjectType, Provider, UserIdFallback } from './enums.ts';
 import { pageArgs } from './page-args.ts';
 import { ExportConnection, Integration } from './refs.ts';
 import { credentialRule } from './rules.ts';
+import { reads, wantedOf } from './selection.ts';
 import { WebhookEndpoint } from './webhook-endpoint.ts';
 
 const RemovalGuard = builder.objectRef<{ maxShare: number; minRemovals: number }>('RemovalGuard').implement({
@@ -52,6 +54,7 @@ builder.node(Integration, {
       type: RemovalGuard,
       nullable: true,
       description: 'When a run waits for approval before it removes people. Kept with the connection.',
+      extensions: reads({ integration: ['guard_max_share', 'guard_min_removals'] }),
       resolve: ({ guard_max_share: maxShare, guard_min_removals: minRemovals }) =>
         maxShare === null || minRemovals === null ? null : { maxShare, minRemovals },
     }),
@@ -69,18 +72,21 @@ builder.node(Integration, {
       description: 'The name of the token that connected it.',
     }),
     webhook: t.field({
+      complexity: COSTS.statement,
       type: WebhookEndpoint,
       nullable: true,
       description:
         "Where Iterable's system webhook is to be pointed, with its credentials (role ADMIN; null for others, and before the first connection).",
+      extensions: reads({ integration: ['provider', 'connected_at'] }),
       resolve: (integration, _args, ctx) => readWebhook(ctx, integration),
     }),
     exports: t.field({
       type: ExportConnection,
-      complexity: pageComplexity,
+      complexity: pageOfParent,
       description: 'The cohorts that are exported to it, newest first.',
       args: pageArgs(t.arg),
-      resolve: (integration, args, ctx) => readExports(ctx, args, integration.id),
+      extensions: reads({}),
+      resolve: (integration, args, ctx, info) => readExportsOf(ctx, integration, args, wantedOf(info)),
     }),
   }),
 });

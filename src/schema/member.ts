@@ -6,7 +6,8 @@ import {
   readRunOf,
   sealMemberKey,
 } from '../resolvers/member.ts';
-import { builder, pageComplexity, READ } from './builder.ts';
+import { builder, READ } from './builder.ts';
+import { COSTS, listsOfPerson, pageInMemory } from './costs.ts';
 import { MemberOutcome, RejectionReason } from './enums.ts';
 import { encodeId, rowIdDescription } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
@@ -31,13 +32,14 @@ builder.node(Member, {
         'In Mixpanel: by which they are on lists or rejected now, else those of their history. Empty for people who were only found on a list.',
     }),
     lists: t.field({
+      complexity: listsOfPerson,
       type: [Export],
       description: 'The exports on whose list they are now, the newest export first.',
       resolve: (story, _args, ctx) => readMemberLists(ctx, story),
     }),
     history: t.field({
       type: MemberEventConnection,
-      complexity: pageComplexity,
+      complexity: pageInMemory,
       description:
         'What runs did with them and what Iterable told of them (its newest thousand events), newest first, as long as either is kept. Runs that left them as they were are not listed.',
       args: pageArgs(t.arg),
@@ -90,6 +92,7 @@ MemberEvent.implement({
 
 builder.queryField('member', (t) =>
   t.field({
+    complexity: COSTS.person,
     type: Member,
     nullable: true,
     authScopes: READ,

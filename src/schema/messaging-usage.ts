@@ -9,6 +9,7 @@ import {
   watchMessagingUsage,
 } from '../resolvers/messaging-usage.ts';
 import { builder, READ } from './builder.ts';
+import { COSTS } from './costs.ts';
 import { eventNameRule, monthRule } from './rules.ts';
 
 const MessagingEventUsage = builder.objectRef<EventUsage>('MessagingEventUsage').implement({
@@ -86,12 +87,14 @@ builder.node(MessagingUsage, {
     }),
     byEvent: t.expose('byEvent', { type: [MessagingEventUsage], description: 'The most frequent first.' }),
     byCampaign: t.field({
+      complexity: { field: COSTS.peopleOfMonth, multiplier: 1 },
       type: [MessagingCampaignUsage],
       description:
         "Who became a monthly tracked user by Iterable's events, by the campaign of their first event of the month that counts; adds up to countedUsers, but is read a moment later. Empty for months more than a year ago.",
       resolve: (usage, _args, ctx) => readCampaignUsers(ctx, usage),
     }),
     whatIf: t.field({
+      complexity: COSTS.peopleOfMonth,
       type: MessagingWhatIf,
       description:
         'What if the events of this name counted, when they are exempt; or were left out, when they count. For the last twelve months.',
@@ -109,6 +112,7 @@ builder.node(MessagingUsage, {
 
 builder.queryField('messagingUsage', (t) =>
   t.field({
+    complexity: COSTS.month,
     type: MessagingUsage,
     nullable: true,
     authScopes: READ,

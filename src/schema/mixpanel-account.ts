@@ -11,6 +11,7 @@ import {
   replaceWebhook,
 } from '../resolvers/mixpanel-account.ts';
 import { builder, CHANGE, READ } from './builder.ts';
+import { COSTS } from './costs.ts';
 import { IdMerge, IntegrationStatus, MixpanelRegion } from './enums.ts';
 import { Cohort, MixpanelAccount } from './refs.ts';
 import { credentialRule } from './rules.ts';
@@ -44,6 +45,7 @@ builder.node(MixpanelAccount, {
       description: 'When the cohort list was last read.',
     }),
     queriesUsedLastHour: t.int({
+      complexity: COSTS.statement,
       description: 'Counted Query API calls of the last hour, by this service.',
       resolve: (account, _args, ctx) => countQueries(ctx, account),
     }),
@@ -52,6 +54,7 @@ builder.node(MixpanelAccount, {
       resolve: (_account, _args, ctx) => ctx.sync.env.mixpanel.queriesPerHour,
     }),
     webhook: t.field({
+      complexity: COSTS.statement,
       type: WebhookEndpoint,
       nullable: true,
       description:
@@ -129,7 +132,7 @@ builder.mutationFields((t) => ({
     type: [Cohort],
     nullable: true,
     authScopes: CHANGE,
-    complexity: { field: 1, multiplier: MAX_REFRESHED_COHORTS },
+    complexity: { field: COSTS.mutation, multiplier: MAX_REFRESHED_COHORTS },
     description: `Reads the cohort list from Mixpanel now (one counted query), and returns the first ${MAX_REFRESHED_COHORTS} by name of the cohorts that are on it; the query cohorts has all. MIXPANEL_NOT_CONNECTED; RATE_LIMITED with extensions.retryAfterSeconds; INVALID_CREDENTIALS; INSUFFICIENT_PERMISSIONS; PARTNER_UNAVAILABLE.`,
     resolve: (_root, _args, ctx) => refreshCohorts(ctx),
   }),

@@ -2,6 +2,7 @@ import type { ApiTokenRow, ProjectRow } from '../../db/tables.ts';
 import type { Viewer } from '../context.ts';
 import { createProject, readProject } from '../resolvers/project.ts';
 import { builder, OWN, READ } from './builder.ts';
+import { COSTS } from './costs.ts';
 import { Role } from './enums.ts';
 import { ApiToken, Project } from './refs.ts';
 import { nameRule } from './rules.ts';
@@ -21,6 +22,7 @@ const ViewerType = builder.objectRef<Viewer>('Viewer').implement({
     tokenName: t.exposeString('tokenName', { nullable: true, description: 'The name of the token.' }),
     role: t.expose('role', { type: Role, description: 'What the token may do.' }),
     project: t.field({
+      complexity: COSTS.statement,
       type: Project,
       description: "The token's project; everything else is answered within it.",
       resolve: (_viewer, _args, ctx) => readProject(ctx),

@@ -1,4 +1,4 @@
-import type { PendingRemovalRow } from '../../db/queries/held-batch.ts';
+import type { PendingRemovalRow } from '../../db/queries/held-removal.ts';
 import type { RunMemberRow } from '../../db/queries/run-member.ts';
 import type {
   ApiTokenRow,
@@ -12,6 +12,7 @@ import type { Member as MemberValue } from '../resolvers/member.ts';
 import type { MixpanelAccount as MixpanelAccountValue } from '../resolvers/mixpanel-account.ts';
 import type { MemberEvent as MemberEventValue } from '../sync/member-story.ts';
 import { builder } from './builder.ts';
+import { COSTS } from './costs.ts';
 
 /** The types that name each other. Rows keep the database's spelling; the fields give the API's. */
 export const Project = builder.objectRef<Pick<ProjectRow, 'id' | 'name'>>('Project');
@@ -37,7 +38,7 @@ function connectionOf<
     | typeof RunMember
     | typeof MemberEvent
     | typeof PendingRemoval,
->(type: Ref, noun: string) {
+>(type: Ref, noun: string, total: number) {
   return builder.connectionObject(
     {
       type,
@@ -46,6 +47,7 @@ function connectionOf<
       fields: (t) => ({
         totalCount: t.int({
           ...totalCount,
+          complexity: total,
           resolve: (page) => (page as { totalCount: () => Promise<number> }).totalCount(),
         }),
       }),
@@ -54,10 +56,10 @@ function connectionOf<
   );
 }
 
-export const ApiTokenConnection = connectionOf(ApiToken, 'API tokens');
-export const CohortConnection = connectionOf(Cohort, 'cohorts');
-export const ExportConnection = connectionOf(Export, 'exports');
-export const SyncRunConnection = connectionOf(SyncRun, 'runs');
-export const PendingRemovalConnection = connectionOf(PendingRemoval, 'pending removals');
-export const RunMemberConnection = connectionOf(RunMember, 'people of a run');
-export const MemberEventConnection = connectionOf(MemberEvent, 'what happened to a person');
+export const ApiTokenConnection = connectionOf(ApiToken, 'API tokens', COSTS.total);
+export const CohortConnection = connectionOf(Cohort, 'cohorts', COSTS.total);
+export const ExportConnection = connectionOf(Export, 'exports', COSTS.total);
+export const SyncRunConnection = connectionOf(SyncRun, 'runs', COSTS.total);
+export const PendingRemovalConnection = connectionOf(PendingRemoval, 'pending removals', COSTS.total);
+export const RunMemberConnection = connectionOf(RunMember, 'people of a run', COSTS.ledgerTotal);
+export const MemberEventConnection = connectionOf(MemberEvent, 'what happened to a person', 1);

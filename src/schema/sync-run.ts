@@ -8,7 +8,8 @@ import {
   readRunMembers,
   readRuns,
 } from '../resolvers/sync-run.ts';
-import { builder, CHANGE, pageComplexity, READ } from './builder.ts';
+import { builder, CHANGE, READ } from './builder.ts';
+import { COSTS, pageOfBlocks, pageOfProject } from './costs.ts';
 import {
   MemberOutcome,
   RejectionReason,
@@ -29,6 +30,7 @@ import {
   SyncRunConnection,
 } from './refs.ts';
 import { RejectionCount } from './rejection-count.ts';
+import { reads, wantedOf } from './selection.ts';
 
 const SyncCounts = builder.objectRef<SyncRunRow>('SyncCounts').implement({
   description:
@@ -112,6 +114,7 @@ builder.node(SyncRun, {
     export: t.field({
       type: Export,
       description: 'What it executes.',
+      extensions: reads({ run: ['export_id'], follow: true }),
       resolve: (run, _args, ctx) => readExportOf(ctx, run),
     }),
     trigger: t.expose('trigger', { type: SyncTrigger, description: 'What caused it.' }),
@@ -121,7 +124,12 @@ builder.node(SyncRun, {
       description: '0 to 1, never falling within a run; 1 only when it (partially) succeeded.',
     }),
     revision: t.exposeInt('revision', { description: 'Grows with every change of this run.' }),
-    counts: t.field({ type: SyncCounts, description: 'What it did, in people.', resolve: (run) => run }),
+    counts: t.field({
+      type: SyncCounts,
+      description: 'What it did, in people.',
+      extensions: reads({ follow: true }),
+      resolve: (run) => run,
+    }),
     queuedAt: t.expose('queued_at', { type: 'DateTime', description: 'When it was asked for.' }),
     startedAt: t.expose('started_at', {
       type: 'DateTime',
@@ -137,6 +145,7 @@ builder.node(SyncRun, {
       type: SyncError,
       nullable: true,
       description: 'Why it failed; null otherwise.',
+      extensions: reads({ run: ['error_code', 'error_message', 'error_retryable'] }),
       resolve: ({ error_code: code, error_message: message, error_retryable: retryable }) =>
         code === null || message === null || retryable === null ? null : { code, message, retryable },
     }),
@@ -150,22 +159,25 @@ builder.node(SyncRun, {
         'When what it did with each person was deleted (LEDGER_RETENTION, 30 days by default); members is empty since. Null before.',
     }),
     rejectedByReason: t.field({
+      complexity: { field: COSTS.rejections, multiplier: 1 },
       type: [RejectionCount],
       description:
         'The rejected, by reason, the most frequent first; of a run that is over they add up to counts.rejected. Empty once ledgerDeletedAt is set.',
+      extensions: reads({}),
       resolve: (run, _args, ctx) => ctx.load.rejectionCounts.load(run.id),
     }),
     pendingRemovals: t.field({
       type: PendingRemovalConnection,
-      complexity: pageComplexity,
+      complexity: pageOfBlocks,
       description:
         'Who would leave if the removals of a held run were approved now. Empty once it was decided.',
       args: pageArgs(t.arg),
+      extensions: reads({}),
       resolve: (run, args, ctx) => readPendingRemovals(ctx, run, args),
     }),
     members: t.field({
       type: RunMemberConnection,
-      complexity: pageComplexity,
+      complexity: pageOfBlocks,
       description:
         'What happened to each person: those added, then removed, then rejected. Unchanged people are counted, not listed.',
       args: {
@@ -176,6 +188,7 @@ builder.node(SyncRun, {
           description: 'Only those rejected for one of these reasons.',
         }),
       },
+      extensions: reads({ run: ['planned_at', 'ledger_deleted_at'] }),
       resolve: (run, args, ctx) => readRunMembers(ctx, run, args),
     }),
   }),
@@ -186,7 +199,7 @@ builder.queryFields((t) => ({
     type: SyncRunConnection,
     nullable: true,
     authScopes: READ,
-    complexity: pageComplexity,
+    complexity: pageOfProject,
     description: 'The runs of the project, newest first.',
     args: {
       ...pageArgs(t.arg),
@@ -195,8 +208,13 @@ builder.queryFields((t) => ({
       }),
       status: t.arg({ type: [SyncRunStatus], description: 'Only those in one of these states.' }),
     },
-    resolve: (_root, args, ctx) =>
-      readRuns(ctx, args, args.exportId == null ? undefined : readExportFilter(args.exportId)),
+    resolve: (_root, args, ctx, info) =>
+      readRuns(
+        ctx,
+        args,
+        wantedOf(info),
+        args.exportId == null ? undefined : readExportFilter(args.exportId),
+      ),
   }),
   syncRun: t.field({
     type: SyncRun,

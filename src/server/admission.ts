@@ -57,6 +57,8 @@ export function createAdmission(): Admission {
         // The requests behind this one have been parsed already; they are dropped with the connection.
         closed.add(socket);
         socket.pause();
+        // Node reads on as soon as an earlier request is over, and would keep whatever comes.
+        socket.resume = () => socket;
         throw rateLimited('Too many requests of this connection are under way.', 1, { closes: true });
       }
       if (requests > MAX_REQUESTS) throw overloaded('Too many requests are under way.');

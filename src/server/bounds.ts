@@ -1,3 +1,5 @@
+import { COST_LIMITS } from '../schema/costs.ts';
+
 /** What a caller can make large, and how large it may become. Each number has its reason beside it. */
 
 const MEGABYTE = 1_000_000;
@@ -22,17 +24,17 @@ export const MAX_REQUESTS_PER_TOKEN = 1_000;
 export const MAX_REQUESTS = 4_000;
 
 /** Operations whose costs add up to this run at once: two of the most expensive, or some fifty dashboards. */
-export const MAX_COST_AT_ONCE = 50_000;
+export const MAX_COST_AT_ONCE = 2 * COST_LIMITS.complexity;
 /** One token has at most half of it, so that others always find room. */
-export const MAX_COST_AT_ONCE_PER_TOKEN = 25_000;
+export const MAX_COST_AT_ONCE_PER_TOKEN = COST_LIMITS.complexity;
 
 /** From the arrival of an operation to its answer, with what it waits. A mutation may call a partner for 10 s. */
 export const QUERY_DEADLINE_MS = 15_000;
 export const MUTATION_DEADLINE_MS = 60_000;
 
 /** Answers that callers have not read yet, of one token and of everybody. */
-export const MAX_UNREAD_BYTES_PER_TOKEN = 16 * MEGABYTE;
-export const MAX_UNREAD_BYTES = 48 * MEGABYTE;
+export const MAX_UNREAD_BYTES_PER_TOKEN = 12 * MEGABYTE;
+export const MAX_UNREAD_BYTES = 32 * MEGABYTE;
 /** A single answer. */
 export const MAX_ANSWER_BYTES = 8 * MEGABYTE;
 /** A smaller answer fits into the buffers of the system, and is not counted. */
@@ -43,7 +45,7 @@ export const ANSWER_PATIENCE_MS = 30_000;
 /** A socket: a console subscribes to a handful of things. */
 export const MAX_OPERATIONS_PER_SOCKET = 100;
 /** Queries and mutations of one socket that run at once; others wait. */
-export const MAX_RUNNING_PER_SOCKET = 8;
+export const MAX_RUNNING_PER_SOCKET = 4;
 /** Subscriptions in all, some 4 kB each. */
 export const MAX_SUBSCRIPTIONS = 40_000;
 /** Connections in all. An idle one takes some 10 kB. */

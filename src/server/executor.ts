@@ -51,8 +51,13 @@ export function createExecutor(options: {
   allowIntrospection: boolean;
   logger: Logger;
   createContext: (viewer: Viewer, signal: AbortSignal) => Context;
+  deadlines?: { queryMs: number; mutationMs: number };
 }): Executor {
   const { schema, allowIntrospection, logger, createContext } = options;
+  const { queryMs, mutationMs } = options.deadlines ?? {
+    queryMs: QUERY_DEADLINE_MS,
+    mutationMs: MUTATION_DEADLINE_MS,
+  };
   const slots = createExecutionSlots({
     maxCost: MAX_COST_AT_ONCE,
     maxCostPerKey: MAX_COST_AT_ONCE_PER_TOKEN,
@@ -100,7 +105,7 @@ export function createExecutor(options: {
 
   async function executeEvent(call: Call, event: unknown): Promise<Answer> {
     const controller = new AbortController();
-    const timer = setTimeout(() => controller.abort(tookTooLong(QUERY_DEADLINE_MS)), QUERY_DEADLINE_MS);
+    const timer = setTimeout(() => controller.abort(tookTooLong(queryMs)), queryMs);
     try {
       // For every token of the project with this role, so it must not see whose it is.
       const viewer = { ...call.viewer, tokenId: `project-${call.viewer.project.id}`, tokenName: '' };
@@ -136,10 +141,10 @@ export function createExecutor(options: {
     async run(call, caller) {
       const { viewer, operation, variables } = call;
       if (operation.kind === 'mutation') {
-        return await execute(call, new AbortController(), MUTATION_DEADLINE_MS);
+        return await execute(call, new AbortController(), mutationMs);
       }
       const key = `${viewer.tokenId} ${operation.id} ${JSON.stringify(variables)}`;
-      return await queries.join(key, caller, (controller) => execute(call, controller, QUERY_DEADLINE_MS));
+      return await queries.join(key, caller, (controller) => execute(call, controller, queryMs));
     },
     async subscribe(call) {
       const { viewer, operation, variables } = call;

@@ -124,7 +124,8 @@ export function createOperations(options: {
           rootValue,
           contextValue,
           variableValues: variables,
-          abortSignal: signal,
+          // What a mutation has done is told, whatever became of the rest.
+          ...(definition.operation === 'mutation' ? {} : { abortSignal: signal }),
           hideSuggestions: !allowIntrospection,
         });
       },

@@ -3,6 +3,7 @@ import { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
 import { CohortSyncError, ERROR_CODES, SyncAlreadyRunningError } from '../errors.ts';
 import { encodeId } from '../schema/global-id.ts';
+import { busyErrorOf } from '../sync/database-error.ts';
 
 /**
  * What a caller is told of an error. Expected ones keep their message and code; GraphQL's own are the caller's input;
@@ -10,7 +11,8 @@ import { encodeId } from '../schema/global-id.ts';
  */
 export function presentError(error: unknown, logger: Logger): GraphQLError {
   const located = error instanceof GraphQLError ? error : undefined;
-  const original = findOriginal(error);
+  const found = findOriginal(error);
+  const original = busyErrorOf(found) ?? found;
   const place = { nodes: located?.nodes ?? null, path: located?.path ?? null };
   const at = (shown: GraphQLError) => withLocations(shown, located);
   if (original instanceof CohortSyncError) {

@@ -1,5 +1,6 @@
-import type pg from 'pg';
 import { RateLimiterMemory, RateLimiterPostgres, type RateLimiterRes } from 'rate-limiter-flexible';
+import type { Db } from '../../db/connect.ts';
+import { rateLimitClient } from '../../db/queries/rate-limit.ts';
 import type { Env } from '../env.ts';
 import { PREPARATION_BUDGET } from './bounds.ts';
 import { rateLimited } from './refusal.ts';
@@ -25,11 +26,7 @@ export interface RateLimits {
 }
 
 /** Requests are counted in each process, mutations in the database. */
-export function createRateLimits(options: {
-  pool: pg.Pool;
-  limits: Env['rateLimits'];
-  onError: (error: unknown) => void;
-}): RateLimits {
+export function createRateLimits(options: { db: Db; limits: Env['rateLimits'] }): RateLimits {
   const { limits } = options;
   const memory = (keyPrefix: string, points: number, duration = WINDOW_SECONDS) =>
     new RateLimiterMemory({ keyPrefix, points, duration });
@@ -38,8 +35,8 @@ export function createRateLimits(options: {
   const wrongTokens = memory('wrong', WRONG_TOKENS_PER_MINUTE);
   const preparation = memory('preparation', PREPARATION_BUDGET.ms, PREPARATION_BUDGET.perSeconds);
   const mutations = new RateLimiterPostgres({
-    storeClient: options.pool,
-    storeType: 'pool',
+    storeClient: rateLimitClient(options.db),
+    storeType: 'client',
     tableName: 'rate_limits',
     tableCreated: true,
     keyPrefix: 'mutation',

@@ -1,3 +1,5 @@
+import { CohortSyncError } from '../errors.ts';
+
 /** Somebody who waits for an answer, and may stop waiting. */
 export interface Caller {
   /** Registers what to do when the caller goes before the answer has come; gives the function that takes it back. */
@@ -53,7 +55,8 @@ export function createSharedAnswers<T>(): {
       const joined = round;
       joined.callers++;
       const stay = caller.onLeft(() => {
-        if (--joined.callers === 0) joined.controller.abort();
+        if (--joined.callers === 0)
+          joined.controller.abort(new CohortSyncError('RATE_LIMITED', 'The caller has gone.'));
       });
       return joined.answer.finally(stay);
     },

@@ -8,6 +8,7 @@ import { findRunsByIds, listRuns } from '../../db/queries/sync-run.ts';
 import type { ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { createSharedLookup } from '../shared-lookup.ts';
 import { createMailbox, type Mailbox } from './mailbox.ts';
+import { createRemembered, type Remembered } from './remembered.ts';
 
 /** No row is read again sooner than this, so that nobody is sent more than ten snapshots a second of one thing. */
 const MIN_INTERVAL_MS = 100;
@@ -19,7 +20,7 @@ const USAGE_INTERVAL_MS = 1_000;
  * the row once, however many watch it. Every stream begins with what is there now; none delivers an older snapshot
  * after a newer one; streams end when they are returned or when live stops.
  */
-export interface Live {
+export interface Live extends Pick<Remembered, 'remember' | 'forget'> {
   /** Ends when the run is over. The caller has looked the run up in the project. */
   watchRun(projectId: string, runId: string): AsyncIterableIterator<SyncRunRow>;
   watchRuns(projectId: string, exportId?: number): AsyncIterableIterator<SyncRunRow>;
@@ -47,6 +48,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
   const gapListeners: (() => void)[] = [];
   const readings = new Map<string, { timer: NodeJS.Timeout | undefined; isDue: boolean }>();
   const lastStatus = new Map<string, string>();
+  const remembered = createRemembered();
   let isStopped = false;
   let isHearing = false;
 
@@ -54,11 +56,13 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     url: options.databaseUrl,
     onNotification: hear,
     onConnect: () => {
+      remembered.setHearing(true);
       isHearing = true;
       refreshAll();
       for (const tell of gapListeners) tell();
     },
     onError: (error) => {
+      remembered.setHearing(false);
       isHearing = false;
       logger.warn({ err: error }, 'the connection that hears of changes broke; connecting again');
     },
@@ -67,6 +71,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
   function hear(payload: string) {
     const [noun, projectId, id] = payload.split(':');
     if (!noun || !projectId || !id) return;
+    remembered.forget(projectId);
     if (noun === 'token') for (const tell of revocationListeners) tell(id);
     else if (isWatched(noun, projectId, id)) {
       const intervalMs = noun === 'usage' ? USAGE_INTERVAL_MS : MIN_INTERVAL_MS;
@@ -254,11 +259,14 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
         async () => [{ month, rows: await loadUsage({ db, projectId }, month) }],
         { minIntervalMs: USAGE_INTERVAL_MS },
       ),
+    remember: remembered.remember,
+    forget: remembered.forget,
     isHearing: () => isHearing,
     onTokenRevoked: (tell) => void revocationListeners.push(tell),
     onGap: (tell) => void gapListeners.push(tell),
     async stop() {
       isStopped = true;
+      remembered.setHearing(false);
       for (const reading of readings.values()) clearTimeout(reading.timer);
       for (const watchers of [...topics.values()]) for (const mailbox of [...watchers]) mailbox.finish();
       await listener.stop();

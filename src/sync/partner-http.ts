@@ -1,7 +1,10 @@
 import { Agent, type Dispatcher, interceptors, request as send } from 'undici';
+import { exceedsBounds } from './json-bounds.ts';
 
-/** Answers larger than this are not read to their end. */
-const MAX_BODY_BYTES = 64 * 1024 * 1024;
+/** What a partner says of a failure. The longest that is read is Mixpanel's of an import: 2,000 events with a reason each. */
+const MAX_ERROR_BYTES = 1024 * 1024;
+/** No sentence is longer, and a pattern may take the square of it: 100,000 letters would hold everybody up for seconds. */
+const MAX_WORDS = 2_000;
 
 /** Connections are kept open between requests. Time-outs are each request's own. */
 const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 }).compose(interceptors.decompress());
@@ -15,6 +18,7 @@ export interface PartnerRequest {
   body?: string | Buffer;
   /** For the whole exchange, body included. */
   timeoutMs: number;
+  /** Of the answer, unpacked: with more of it the exchange fails. */
   signal?: AbortSignal | undefined;
 }
 
@@ -27,11 +31,22 @@ export interface PartnerResponse {
 
 /**
  * One HTTP exchange. Redirections are not followed. Throws whatever undici throws; a time-out is a DOMException named
- * TimeoutError.
+ * TimeoutError. Of an answer that is no success the beginning is read.
  */
-export async function exchange(request: PartnerRequest): Promise<PartnerResponse> {
+export async function exchange(
+  request: PartnerRequest & {
+    /** Of the answer, unpacked: one that is larger fails the exchange. */
+    maxBytes: number;
+  },
+): Promise<PartnerResponse> {
   const response = await openExchange(request);
-  return { status: response.statusCode, headers: response.headers, body: await readBody(response.body) };
+  const { statusCode: status, headers, body } = response;
+  if (!isSuccess(status)) return { status, headers, body: await readErrorBody(body) };
+  return { status, headers, body: await readBody(body, request.maxBytes) };
+}
+
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299;
 }
 
 /** The same with the body unread, to be read or destroyed; the time-out goes on meanwhile. */
@@ -46,15 +61,37 @@ export function openExchange(request: PartnerRequest): Promise<Dispatcher.Respon
   });
 }
 
-export async function readBody(body: AsyncIterable<Buffer>): Promise<Buffer> {
+async function readBody(body: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) throw new Error(`The answer is larger than ${MAX_BODY_BYTES} bytes.`);
+    if (bytes > maxBytes) throw new Error(`The answer is larger than ${maxBytes} bytes.`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, bytes);
+}
+
+/** The beginning of what a partner says of a failure. The rest is not waited for. */
+export async function readErrorBody(body: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes >= MAX_ERROR_BYTES) break;
+  }
+  return Buffer.concat(chunks).subarray(0, MAX_ERROR_BYTES);
+}
+
+/** 40,000 people with some twenty values each; built, it takes some 100 MB. */
+const JSON_BOUNDS = { maxNodes: 1_000_000, maxDepth: 100 };
+
+/** The JSON of an answer. Throws SyntaxError, also when so much would come of it that memory might not suffice. */
+export function parseAnswer(bytes: Buffer): unknown {
+  const exceeded = exceedsBounds(bytes, JSON_BOUNDS);
+  if (exceeded !== undefined) throw new SyntaxError(`The answer is too large to be read (${exceeded}).`);
+  return JSON.parse(decodeText(bytes));
 }
 
 /** As UTF-8, without a byte order mark. */
@@ -62,11 +99,19 @@ export function decodeText(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
+/** As much of a partner's words as any pattern may look at. A last word that may not be whole is left out. */
+export function cutWords(text: string): string {
+  if (text.length <= MAX_WORDS) return text;
+  const words = text.slice(0, MAX_WORDS);
+  const end = words.lastIndexOf(' ');
+  return end < 0 ? words : words.slice(0, end);
+}
+
 /** A partner's own words, without what could name a person or a key, and short. */
 export function quote(text: string): string {
-  return text
-    .replace(/<[^>]*>/g, ' ')
-    .replace(/[^\s"'<>(),;:]+@[^\s"'<>(),;:]+/g, '[e-mail]')
+  return cutWords(text)
+    .replace(/<[^<>]*>/g, ' ')
+    .replace(/(?<![^\s"'<>(),;:])[^\s"'<>(),;:]+@[^\s"'<>(),;:]+/g, '[e-mail]')
     .replace(/\b[0-9a-f]{24,}\b/gi, '[key]')
     .replace(/\b(user ?ids?)\s*[:=]\s*\S+/gi, '$1: [userId]')
     .replace(/[\s\p{Cc}]+/gu, ' ')

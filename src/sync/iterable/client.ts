@@ -4,10 +4,12 @@ import {
   decodeText,
   exchange,
   failureText,
+  isSuccess,
   openExchange,
   type PartnerResponse,
+  parseAnswer,
   quote,
-  readBody,
+  readErrorBody,
   retryAfterMs,
 } from '../partner-http.ts';
 import {
@@ -63,6 +65,15 @@ export interface IterableClient {
 const TIMEOUT_MS = 30_000;
 const LIST_READ_TIMEOUT_MS = 300_000;
 
+/** A hundred thousand lists, which is far beyond what Iterable's own pages can show. */
+const MAX_LISTS_BYTES = 16 * 1024 * 1024;
+/** An update names each of its 1,000 people a few times, if it has something against all of them. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+/** A hundred million people: they go to disk. */
+const MAX_LIST_BYTES = 4 * 1024 ** 3;
+/** An e-mail or a userId, which have 320 characters at most. */
+const MAX_LINE_LENGTH = 4_096;
+
 /** How HTML and JSON begin, and no e-mail and no userId that we would send. */
 const NOT_A_LIST = /^(<|\{$|\{\s*"|\[)/;
 
@@ -78,13 +89,14 @@ export function createIterableClient(connection: {
     method: 'GET' | 'POST' | 'DELETE',
     path: string,
     { signal }: RequestOptions,
-    body?: string,
+    { body, maxBytes = MAX_ANSWER_BYTES }: { body?: string; maxBytes?: number } = {},
   ): Promise<PartnerResponse> {
     const response = await exchange({
       url: baseUrl + path,
       method,
       headers,
       timeoutMs,
+      maxBytes,
       signal,
       ...(body === undefined ? {} : { body }),
     }).catch((error) => {
@@ -96,12 +108,15 @@ export function createIterableClient(connection: {
   }
 
   async function update(path: string, body: string, options: RequestOptions): Promise<ListUpdateResult> {
-    return toListUpdateResult(parse(listUpdateAnswer, await request('POST', path, options, body)));
+    return toListUpdateResult(parse(listUpdateAnswer, await request('POST', path, options, { body })));
   }
 
   return {
     async listLists(options = {}) {
-      const { lists } = parse(listsAnswer, await request('GET', '/api/lists', options));
+      const { lists } = parse(
+        listsAnswer,
+        await request('GET', '/api/lists', options, { maxBytes: MAX_LISTS_BYTES }),
+      );
       return lists.map(({ id, name, listType, createdAt }) => ({
         id: String(id),
         name,
@@ -110,7 +125,7 @@ export function createIterableClient(connection: {
       }));
     },
     async createList(name, options = {}) {
-      const answer = await request('POST', '/api/lists', options, JSON.stringify({ name }));
+      const answer = await request('POST', '/api/lists', options, { body: JSON.stringify({ name }) });
       return String(parse(createListAnswer, answer).listId);
     },
     async deleteList(listId, options = {}) {
@@ -142,7 +157,7 @@ export function createIterableClient(connection: {
           signal,
         });
         const { statusCode: status, headers: answered, body } = response;
-        if (!isSuccess(status)) throw toError({ status, headers: answered, body: await readBody(body) });
+        if (!isSuccess(status)) throw toError({ status, headers: answered, body: await readErrorBody(body) });
         let isFirst = true;
         for await (const lines of readLines(body)) {
           // Lines of a proxy's page must never be taken for people. The content type tells nothing.
@@ -165,25 +180,37 @@ export function createIterableClient(connection: {
   };
 }
 
-function isSuccess(status: number): boolean {
-  return status >= 200 && status <= 299;
-}
-
 async function* readLines(body: AsyncIterable<Buffer>): AsyncIterable<string[]> {
   const decoder = new TextDecoder();
   let rest = '';
+  let bytes = 0;
   for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > MAX_LIST_BYTES) throw tooLarge(`a list of more than ${MAX_LIST_BYTES} bytes`);
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     const filled = lines.map((line) => line.trim()).filter((line) => line !== '');
     if (filled.length > 0) yield filled;
+    if (filled.some(isTooLong) || isTooLong(rest)) {
+      // Its beginning tells what it is, if it is no list at all.
+      if (filled.length === 0) yield [rest.slice(0, MAX_LINE_LENGTH)];
+      throw tooLarge(`a line of more than ${MAX_LINE_LENGTH} characters in a list`);
+    }
   }
   const last = (rest + decoder.decode()).trim();
   if (last !== '') yield [last];
 }
 
+function isTooLong(line: string): boolean {
+  return line.length > MAX_LINE_LENGTH;
+}
+
+function tooLarge(what: string): UnexpectedAnswerError {
+  return new UnexpectedAnswerError(`Iterable answered with ${what}, which is not read.`);
+}
+
 function parse<T extends z.ZodType>(schema: T, response: PartnerResponse): z.infer<T> {
-  const body = parseJson(decodeText(response.body));
+  const body = parseJson(response.body);
   // A page of some proxy, or half an answer. All calls may be repeated, so it is asked again.
   if (body === undefined) {
     throw new UnavailableError(`Iterable answered ${response.status} with something that is not JSON.`, {
@@ -199,9 +226,9 @@ function parse<T extends z.ZodType>(schema: T, response: PartnerResponse): z.inf
   );
 }
 
-function parseJson(text: string): unknown {
+function parseJson(body: Buffer): unknown {
   try {
-    return JSON.parse(text);
+    return parseAnswer(body);
   } catch {
     return undefined;
   }
@@ -224,7 +251,7 @@ const PERSON_CODES: Record<string, FailureBucket> = {
 function toError(response: PartnerResponse): IterableError {
   const { status } = response;
   const text = decodeText(response.body);
-  const parsed = errorAnswer.safeParse(parseJson(text));
+  const parsed = errorAnswer.safeParse(parseJson(response.body));
   const answer = parsed.success ? parsed.data : {};
   const words = quote(answer.msg ?? text);
   const message = `Iterable answered ${status}${words === '' ? '' : ` (${words})`}.`;

@@ -1,12 +1,15 @@
 import { z } from 'zod';
 import {
+  cutWords,
   decodeText,
   exchange,
   failureText,
   type PartnerResponse,
+  parseAnswer,
   quote,
   retryAfterMs,
 } from '../../partner-http.ts';
+import { MAX_DESCRIPTION_LENGTH, shorten } from '../../shorten.ts';
 import {
   CohortUnknownError,
   MixpanelBusyError,
@@ -47,6 +50,13 @@ export interface MixpanelClient {
 /** Heavy queries take minutes (other connectors wait as long). */
 const TIMEOUT_MS = 300_000;
 
+/** Mixpanel shows some thousands of cohorts of a project at most, each with a few hundred bytes. */
+const MAX_COHORTS_BYTES = 16 * 1024 * 1024;
+/** A page has up to 40,000 people; it is large if each has a kilobyte. */
+const MAX_PAGE_BYTES = 64 * 1024 * 1024;
+/** Names that Mixpanel pushes may have as many (read-push.ts). */
+const MAX_NAME_LENGTH = 1_000;
+
 const cohortsAnswer = z.array(
   z.object({
     id: z.union([z.int(), z.string()]),
@@ -72,16 +82,23 @@ export function createMixpanelClient(connection: {
   };
 
   async function post<T>(
-    query: { path: string; form: Record<string, string>; page: number; signal: AbortSignal | undefined },
+    query: {
+      path: string;
+      form: Record<string, string>;
+      page: number;
+      maxBytes: number;
+      signal: AbortSignal | undefined;
+    },
     read: (body: Buffer) => T,
   ): Promise<T> {
-    const { path, form, page, signal } = query;
+    const { path, form, page, maxBytes, signal } = query;
     const response = await exchange({
       url: `${baseUrl}/api/query/${path}?project_id=${encodeURIComponent(projectId)}`,
       method: 'POST',
       headers,
       body: new URLSearchParams(form).toString(),
       timeoutMs,
+      maxBytes,
       signal,
     }).catch((error) => {
       signal?.throwIfAborted();
@@ -101,8 +118,9 @@ export function createMixpanelClient(connection: {
   return {
     async listCohorts({ signal } = {}) {
       const result = cohortsAnswer.safeParse(
-        await post({ path: 'cohorts/list', form: {}, page: 0, signal }, (body) =>
-          JSON.parse(decodeText(body)),
+        await post(
+          { path: 'cohorts/list', form: {}, page: 0, maxBytes: MAX_COHORTS_BYTES, signal },
+          parseAnswer,
         ),
       );
       if (!result.success) {
@@ -115,8 +133,8 @@ export function createMixpanelClient(connection: {
       const byId = new Map(result.data.map((cohort) => [String(cohort.id), cohort]));
       return [...byId].map(([id, cohort]) => ({
         id,
-        name: cohort.name.replaceAll('\0', '\uFFFD'),
-        description: (cohort.description ?? '').replaceAll('\0', '\uFFFD'),
+        name: shorten(cohort.name.replaceAll('\0', '\uFFFD'), MAX_NAME_LENGTH),
+        description: shorten((cohort.description ?? '').replaceAll('\0', '\uFFFD'), MAX_DESCRIPTION_LENGTH),
         count: cohort.count ?? null,
         isGroup: cohort.data_group_id !== null && cohort.data_group_id !== undefined,
       }));
@@ -128,15 +146,17 @@ export function createMixpanelClient(connection: {
         output_properties: '["$email","$iterable_user_id"]',
         ...(page > 0 && sessionId !== undefined ? { session_id: sessionId, page: String(page) } : {}),
       };
-      return await post({ path: 'engage', form, page, signal }, readPage);
+      return await post({ path: 'engage', form, page, maxBytes: MAX_PAGE_BYTES, signal }, readPage);
     },
   };
 }
 
 function toError(response: PartnerResponse, path: string, page: number): MixpanelError {
   const { status } = response;
-  const text = decodeText(response.body);
-  const words = quote(readErrorText(text));
+  const whole = decodeText(response.body);
+  const said = readErrorText(whole);
+  const words = quote(said);
+  const text = `${cutWords(said)}\n${cutWords(whole)}`;
   const message = `Mixpanel answered ${status}${words === '' ? '' : ` (${words})`}.`;
   const options = { status };
   if (status === 401 || status === 403) return new MixpanelUnauthorizedError(message, options);
@@ -163,7 +183,7 @@ const BUSY_WAIT_MS = 5_000;
 
 /** The text tells which limit it is, as in "61/60 queries running in the last hour". */
 function toRefusal(message: string, text: string, { status, headers }: PartnerResponse): MixpanelError {
-  const [, used, allowed] = /(\d+)\/(\d+) queries running in the last hour/.exec(text) ?? [];
+  const [, used, allowed] = /\b(\d+)\/(\d+) queries running in the last hour/.exec(text) ?? [];
   const askedMs = retryAfterMs(headers);
   if (Number(used) >= Number(allowed) || (askedMs ?? 0) >= LONG_WAIT_MS) {
     return new MixpanelQuotaError(message, {

@@ -1,4 +1,4 @@
-import { decodeText } from '../../partner-http.ts';
+import { parseAnswer } from '../../partner-http.ts';
 import type { SourceMember } from '../source.ts';
 import { MixpanelUnexpectedAnswerError } from './errors.ts';
 
@@ -17,9 +17,9 @@ export interface MembersAnswer {
  */
 export function readPage(bytes: Buffer): MembersAnswer {
   const rows = scanRows(bytes);
-  if (rows === undefined) return readAnswer(JSON.parse(decodeText(bytes)));
+  if (rows === undefined) return readAnswer(parseAnswer(bytes));
   const rest = Buffer.concat([bytes.subarray(0, rows.start), bytes.subarray(rows.end)]);
-  return { ...readAnswer(JSON.parse(decodeText(rest))), members: rows.members };
+  return { ...readAnswer(parseAnswer(rest)), members: rows.members };
 }
 
 function readAnswer(answer: unknown): MembersAnswer {

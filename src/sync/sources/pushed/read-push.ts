@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { PushAction } from '../../../../db/values.ts';
 import { decimal, NOT_TEXT } from '../../identity.ts';
+import { exceedsBounds } from '../../json-bounds.ts';
+import { MAX_DESCRIPTION_LENGTH, shorten } from '../../shorten.ts';
 
 /** One call of Mixpanel's cohort webhook. */
 export interface Push {
@@ -57,16 +59,20 @@ const push = z.object({
   }),
 });
 
+/** Mixpanel sends 1,000 members a call, each with some ten values; this is twenty times that, and some 20 MB for a moment. */
+const BOUNDS = { maxNodes: 200_000, maxDepth: 100 };
+
 /** Throws PushUnusableError. */
 export function readPush(body: Buffer): Push {
   const { action, parameters } = parse(body);
+  const description = parameters.mixpanel_cohort_description;
   const rows = parameters.members.map(readRow).filter((row) => row !== undefined);
   return {
     action,
     mixpanelProjectId: parameters.mixpanel_project_id,
     cohortId: parameters.mixpanel_cohort_id,
     cohortName: parameters.mixpanel_cohort_name,
-    description: parameters.mixpanel_cohort_description ?? null,
+    description: description == null ? null : shorten(description, MAX_DESCRIPTION_LENGTH),
     sessionId: parameters.mixpanel_session_id,
     page: parameters.page_info?.page_count ?? 1,
     totalPages: parameters.page_info?.total_pages ?? 1,
@@ -75,6 +81,13 @@ export function readPush(body: Buffer): Push {
 }
 
 function parse(body: Buffer): z.infer<typeof push> {
+  const exceeded = exceedsBounds(body, BOUNDS);
+  if (exceeded === 'DEPTH') {
+    throw new PushUnusableError(`The body is nested deeper than ${BOUNDS.maxDepth} levels.`);
+  }
+  if (exceeded === 'NODES') {
+    throw new PushUnusableError(`The body has more than ${BOUNDS.maxNodes} values.`);
+  }
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
