@@ -105,13 +105,14 @@ export async function startApp(options: {
       const webhooks = openShared(env.databasePool.webhooks, WEBHOOK_LIMITS);
       const live: Live = startLive({ db: gatewaySync.db, databaseUrl, logger });
       stops.push(() => live.stop());
+      const schema = buildSchema();
       server = createServer({
         env,
-        schema: buildSchema(),
+        schema,
         sync: gatewaySync,
         webhookSync: { ...sync, db: webhooks.viewFor({}) },
         live,
-        persisted: await readPersistedOperations(env.persistedOperations),
+        persisted: await readPersistedOperations({ env, schema, logger }),
         isReady: () => isMigrated(gatewaySync.db),
       });
       const gateway = server;

@@ -107,7 +107,9 @@ const onOff = z.enum(['on', 'off'], { error: 'must be on or off' }).transform((t
 
 const origins = z.string().transform((text, context) => {
   const given = text.split(',').map((origin) => origin.trim());
-  const isOrigin = (origin: string) => URL.canParse(origin) && new URL(origin).origin === origin;
+  // A browser's origin is compared as a whole: a * within one would match nobody.
+  const isOrigin = (origin: string) =>
+    URL.canParse(origin) && new URL(origin).origin === origin && !origin.includes('*');
   if (given.every((origin) => origin === '*' || isOrigin(origin))) return given;
   context.addIssue({
     code: 'custom',

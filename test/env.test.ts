@@ -124,6 +124,40 @@ test('GraphiQL is off in production and on elsewhere, unless GRAPHIQL says other
   expect(faultsOf({ GRAPHIQL: 'true' })).toContain('GRAPHIQL must be on or off');
 });
 
+test('origins are a list, or all', () => {
+  expect(
+    readEnv({ CORS_ORIGINS: 'https://app.example.com, http://localhost:5173' }, false).corsOrigins,
+  ).toEqual(['https://app.example.com', 'http://localhost:5173']);
+  expect(readEnv({ CORS_ORIGINS: '*' }, false).corsOrigins).toEqual(['*']);
+});
+
+test.each([
+  'app.example.com',
+  'https://app.example.com/',
+  'https://app.example.com/path',
+  'https://app.example.com,',
+  'https://*.example.com',
+  'null',
+])('%j is no list of origins', (text) => {
+  expect(faultsOf({ CORS_ORIGINS: text })).toContain(
+    'CORS_ORIGINS must be origins such as https://app.example.com, joined by commas, or *',
+  );
+});
+
+test.each([
+  ['INTROSPECTION', 'false', 'must be on or off'],
+  ['PERSISTED_OPERATIONS', 'on', 'must be off, allow or only'],
+  ['RATE_LIMIT_PER_TOKEN', '0', 'must be a whole number of at least 1'],
+  ['RATE_LIMIT_PER_ADDRESS', '1.5', 'must be a whole number of at least 1'],
+  ['RATE_LIMIT_MUTATIONS_PER_TOKEN', 'many', 'must be a whole number from 1 to 2000000000'],
+  ['RATE_LIMIT_MUTATIONS_PER_TOKEN', '2000000001', 'must be a whole number from 1 to 2000000000'],
+  ['MAX_SOCKETS_PER_TOKEN', '-1', 'must be a whole number of at least 1'],
+  ['TRUSTED_PROXIES', 'true', 'must be a whole number from 0 to 10'],
+  ['TRUSTED_PROXIES', '11', 'must be a whole number from 0 to 10'],
+])('%s=%s is refused', (name, value, fault) => {
+  expect(faultsOf({ [name]: value })).toEqual(['The environment is not usable:', `${name} ${fault}`]);
+});
+
 test('roles are chosen by a list', () => {
   expect(readEnv({ ROLES: 'worker, scheduler' }, false).roles).toEqual(new Set(['worker', 'scheduler']));
   expect(faultsOf({ ROLES: 'worker,cook' })).toContain(

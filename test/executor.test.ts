@@ -35,6 +35,7 @@ function endless() {
   });
   const executor = createExecutor({
     schema,
+    allowIntrospection: true,
     logger: pino({ level: 'silent' }),
     createContext: (_viewer, signal) => ({ signal }) as unknown as Context,
     deadlines: { queryMs: 50, mutationMs: 50 },

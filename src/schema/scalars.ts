@@ -26,7 +26,7 @@ builder.scalarType('DateTime', {
 
 builder.scalarType('File', {
   description:
-    'An upload by the GraphQL multipart request specification. The request needs the header graphql-require-preflight or x-graphql-yoga-csrf.',
+    'An upload by the GraphQL multipart request specification: one file, after the operation that declares it.',
   serialize: () => {
     throw new GraphQLError('A File is only for input.');
   },

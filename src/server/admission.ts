@@ -59,7 +59,7 @@ export function createAdmission(): Admission {
         socket.pause();
         // Node reads on as soon as an earlier request is over, and would keep whatever comes.
         socket.resume = () => socket;
-        throw rateLimited('Too many requests of this connection are under way.', 1, true);
+        throw rateLimited('Too many requests of this connection are under way.', 1, { closes: true });
       }
       if (requests > MAX_REQUESTS) throw overloaded('Too many requests are under way.');
     },

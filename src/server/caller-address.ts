@@ -7,11 +7,14 @@ import { isIPv6 } from 'node:net';
  */
 export function callerAddress(request: IncomingMessage, trustedProxies: number): string {
   const forwarded = trustedProxies > 0 ? request.headers['x-forwarded-for'] : undefined;
-  const address =
-    (typeof forwarded === 'string' ? forwarded.split(',').at(-trustedProxies)?.trim() : undefined) ||
-    request.socket.remoteAddress ||
-    'unknown';
+  const told = typeof forwarded === 'string' ? forwarded.split(',').at(-trustedProxies)?.trim() : undefined;
+  const address = (told && withoutPort(told)) || request.socket.remoteAddress || 'unknown';
   return isIPv6(address) && !address.includes('.') ? networkOf(address) : address.slice(0, 60);
+}
+
+/** Some proxies tell the port too, which is another one for each connection. */
+function withoutPort(told: string): string {
+  return told.replace(/^\[(.*)\](:\d+)?$|^([\d.]+):\d+$/, '$1$3');
 }
 
 /** A caller with IPv6 has a whole network of 64 bits to send from. */

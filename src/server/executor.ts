@@ -48,11 +48,12 @@ export interface Executor {
  */
 export function createExecutor(options: {
   schema: GraphQLSchema;
+  allowIntrospection: boolean;
   logger: Logger;
   createContext: (viewer: Viewer, signal: AbortSignal) => Context;
   deadlines?: { queryMs: number; mutationMs: number };
 }): Executor {
-  const { schema, logger, createContext } = options;
+  const { schema, allowIntrospection, logger, createContext } = options;
   const { queryMs, mutationMs } = options.deadlines ?? {
     queryMs: QUERY_DEADLINE_MS,
     mutationMs: MUTATION_DEADLINE_MS,
@@ -153,6 +154,7 @@ export function createExecutor(options: {
         document: operation.document,
         contextValue: createContext(viewer, new AbortController().signal),
         variableValues: variables,
+        hideSuggestions: !allowIntrospection,
       });
       if (!('operation' in args)) return answerOf({ errors: args });
       const source = await createSourceEventStream(args);

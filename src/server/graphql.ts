@@ -17,7 +17,6 @@ export interface Graphql extends Executor {
 
 export function createGraphql(
   options: Parameters<typeof createExecutor>[0] & {
-    allowIntrospection: boolean;
     persisted: PersistedOperations;
     limits: RateLimits;
   },

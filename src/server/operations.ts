@@ -68,7 +68,6 @@ export function createOperations(options: {
   allowIntrospection: boolean;
 }): Operations {
   const { schema, allowIntrospection } = options;
-  const rules = allowIntrospection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
   const entries = new LRUCache<string, Entry>({
     maxSize: MAX_CACHED_DOCUMENT_BYTES,
     maxEntrySize: MAX_KEPT_DOCUMENT_BYTES,
@@ -77,9 +76,7 @@ export function createOperations(options: {
   let lastId = 0;
 
   function prepareAnew(text: string, operationName: string | undefined): Operation {
-    const document = parseBounded(text);
-    const errors = validate(schema, document, rules, { hideSuggestions: !allowIntrospection });
-    if (errors.length > 0) throw new DocumentError(errors);
+    const document = readDocument(text, options);
     const definition = findOperation(document, operationName);
     const own: DocumentNode = {
       kind: Kind.DOCUMENT,
@@ -154,6 +151,18 @@ export function createOperations(options: {
       return entry;
     },
   };
+}
+
+/** Parses and validates. Throws DocumentError, and CohortSyncError for a document that is too large. */
+export function readDocument(
+  text: string,
+  { schema, allowIntrospection }: { schema: GraphQLSchema; allowIntrospection: boolean },
+): DocumentNode {
+  const document = parseBounded(text);
+  const rules = allowIntrospection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
+  const errors = validate(schema, document, rules, { hideSuggestions: !allowIntrospection });
+  if (errors.length > 0) throw new DocumentError(errors);
+  return document;
 }
 
 function parseBounded(text: string): DocumentNode {

@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises';
+import type { GraphQLSchema } from 'graphql';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { Env } from '../env.ts';
-import { StartError } from '../errors.ts';
+import { CohortSyncError, StartError } from '../errors.ts';
+import { DocumentError, readDocument } from './operations.ts';
 import { RefusalError } from './refusal.ts';
 
 /** What a request says about its document: the text, or the id of one that the server has. */
@@ -27,9 +30,35 @@ const manifest = z.union([
   z.record(z.string(), z.string()),
 ]);
 
-/** Reads the list of ids and documents. Throws StartError when it is not there or has another form. */
-export async function readPersistedOperations(env: Env['persistedOperations']): Promise<PersistedOperations> {
-  return createPersistedOperations(env.mode, env.mode === 'off' ? new Map() : await readManifest(env.file));
+/**
+ * Reads the list of ids and documents, and logs which of them the schema refuses. Throws StartError when the list is not
+ * there or has another form.
+ */
+export async function readPersistedOperations(options: {
+  env: Pick<Env, 'persistedOperations' | 'allowIntrospection'>;
+  schema: GraphQLSchema;
+  logger: Logger;
+}): Promise<PersistedOperations> {
+  const { mode, file } = options.env.persistedOperations;
+  if (mode === 'off') return createPersistedOperations(mode, new Map());
+  const documents = await readManifest(file);
+  warnOfRefused(documents, options);
+  return createPersistedOperations(mode, documents);
+}
+
+/** They do not stop the start: the list may hold operations of older clients, whose other operations still work. */
+function warnOfRefused(
+  documents: ReadonlyMap<string, string>,
+  { env, schema, logger }: Parameters<typeof readPersistedOperations>[0],
+): void {
+  for (const [id, text] of documents) {
+    try {
+      readDocument(text, { schema, allowIntrospection: env.allowIntrospection });
+    } catch (error) {
+      if (!(error instanceof DocumentError || error instanceof CohortSyncError)) throw error;
+      logger.warn({ operationId: id, reason: error.message }, 'a persisted operation cannot be executed');
+    }
+  }
 }
 
 function createPersistedOperations(
@@ -46,7 +75,9 @@ function createPersistedOperations(
           ? refusal('FORBIDDEN', 'Only persisted operations are served here: send the id of one.')
           : refusal('PERSISTED_QUERY_NOT_FOUND', 'PersistedQueryNotFound');
       }
-      if (typeof request.query === 'string') return request.query;
+      // Clients over WebSocket send an empty text with an id, because their protocol wants one.
+      if (typeof request.query === 'string' && (request.query !== '' || id === undefined))
+        return request.query;
       if (id !== undefined) {
         // Clients with automatic persisted queries send the text next time; told so once, they go on with texts.
         throw mode === 'off'
@@ -60,13 +91,11 @@ function createPersistedOperations(
   };
 }
 
+/** Apollo's clients send a hash in an object; graphql-ws proposes the id itself. */
 function idOf({ documentId, doc_id, extensions }: DocumentRequest): string | undefined {
-  const persisted = extensions?.persistedQuery;
-  const hash =
-    typeof persisted === 'object' && persisted !== null
-      ? (persisted as { sha256Hash?: unknown }).sha256Hash
-      : undefined;
-  return [documentId, doc_id, hash].find((id) => typeof id === 'string') as string | undefined;
+  const persisted = extensions?.persistedQuery as { sha256Hash?: unknown } | string | null | undefined;
+  const id = typeof persisted === 'object' ? persisted?.sha256Hash : persisted;
+  return [documentId, doc_id, id].find((one) => typeof one === 'string') as string | undefined;
 }
 
 /** Clients look for these codes by their names; they belong to the protocol and not to our list. */

@@ -13,7 +13,7 @@ const WRONG_TOKENS_PER_MINUTE = 120;
 export interface RateLimits {
   /** Counts a request of an address. Throws RefusalError 429. */
   countRequest(address: string): Promise<void>;
-  /** Counts a request of a token, and returns the headers that say how much is left. Throws RefusalError 429. */
+  /** Counts a request of a token, and returns the headers that say how much is left. Throws RefusalError 429 with them. */
   countToken(tokenId: string): Promise<Record<string, string>>;
   /** Counts a mutation of a token, over all processes. Throws RefusalError 429. */
   countMutation(tokenId: string): Promise<void>;
@@ -51,26 +51,29 @@ export function createRateLimits(options: { db: Db; limits: Env['rateLimits'] })
     limiter: Pick<RateLimiterMemory, 'consume'>,
     key: string,
     what: string,
+    headersOf?: (left: RateLimiterRes) => Record<string, string>,
   ): Promise<RateLimiterRes> {
     try {
       return await limiter.consume(key);
     } catch (refused) {
       if (refused instanceof Error) throw refused;
-      throw tooMany(what, refused as RateLimiterRes);
+      const left = refused as RateLimiterRes;
+      throw tooMany(what, left, headersOf?.(left));
     }
   }
+
+  const tokenHeaders = ({ remainingPoints, msBeforeNext }: RateLimiterRes) => ({
+    'ratelimit-limit': String(limits.perToken),
+    'ratelimit-remaining': String(remainingPoints),
+    'ratelimit-reset': String(Math.ceil(msBeforeNext / 1000)),
+  });
 
   return {
     async countRequest(address) {
       await consume(addresses, address, 'requests from this address');
     },
     async countToken(tokenId) {
-      const { remainingPoints, msBeforeNext } = await consume(tokens, tokenId, 'requests with this token');
-      return {
-        'ratelimit-limit': String(limits.perToken),
-        'ratelimit-remaining': String(remainingPoints),
-        'ratelimit-reset': String(Math.ceil(msBeforeNext / 1000)),
-      };
+      return tokenHeaders(await consume(tokens, tokenId, 'requests with this token', tokenHeaders));
     },
     async countMutation(tokenId) {
       await consume(mutations, tokenId, 'mutations with this token');
@@ -94,7 +97,7 @@ export function createRateLimits(options: { db: Db; limits: Env['rateLimits'] })
   };
 }
 
-function tooMany(what: string, { msBeforeNext }: RateLimiterRes) {
+function tooMany(what: string, { msBeforeNext }: RateLimiterRes, headers: Record<string, string> = {}) {
   const seconds = Math.max(1, Math.ceil(msBeforeNext / 1000));
-  return rateLimited(`Too many ${what}. Try again in ${seconds} s.`, seconds);
+  return rateLimited(`Too many ${what}. Try again in ${seconds} s.`, seconds, { headers });
 }

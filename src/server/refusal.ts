@@ -27,20 +27,29 @@ export class RefusalError extends CohortSyncError {
 }
 
 /** 429: this caller has to slow down. */
-export function rateLimited(message: string, retryAfterSeconds: number, closes = false): RefusalError {
-  return tryAgain(429, message, retryAfterSeconds, closes);
+export function rateLimited(
+  message: string,
+  retryAfterSeconds: number,
+  options: { closes?: boolean; headers?: Record<string, string> } = {},
+): RefusalError {
+  return tryAgain(429, message, retryAfterSeconds, options);
 }
 
 /** 503: the process has no room now, whoever asks. */
 export function overloaded(message: string, retryAfterSeconds = 1): RefusalError {
-  return tryAgain(503, message, retryAfterSeconds, false);
+  return tryAgain(503, message, retryAfterSeconds);
 }
 
-function tryAgain(status: number, message: string, retryAfterSeconds: number, closes: boolean): RefusalError {
+function tryAgain(
+  status: number,
+  message: string,
+  retryAfterSeconds: number,
+  { closes = false, headers = {} }: { closes?: boolean; headers?: Record<string, string> } = {},
+): RefusalError {
   const seconds = Math.max(1, Math.ceil(retryAfterSeconds));
   return new RefusalError(status, 'RATE_LIMITED', message, {
     extensions: { retryAfterSeconds: seconds },
-    headers: { 'retry-after': String(seconds) },
+    headers: { ...headers, 'retry-after': String(seconds) },
     closes,
   });
 }
