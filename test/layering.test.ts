@@ -23,9 +23,16 @@ const files = globSync('{src,db,sandbox,bench,scripts,test}/**/*.ts', {
 const imports = files.flatMap(readImports);
 
 /** Small files that every floor of src may use: the environment, errors, the clock, the log, secrets. */
-const LEAVES = ['clock', 'data-dir', 'env', 'errors', 'logger', 'secrets', 'shared-lookup'].map(
-  (name) => `src/${name}.ts`,
-);
+const LEAVES = [
+  'clock',
+  'data-dir',
+  'env',
+  'errors',
+  'logger',
+  'maybe-promise',
+  'secrets',
+  'shared-lookup',
+].map((name) => `src/${name}.ts`);
 
 type Floor =
   | 'main'

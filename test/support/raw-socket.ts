@@ -17,7 +17,7 @@ export async function openRawSocket(url: string): Promise<RawSocket> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
   let text = '';
-  let onChange = () => undefined as void;
+  let onChange: () => void = () => undefined;
   socket.setEncoding('latin1');
   socket.on('data', (chunk: string) => {
     text += chunk;
