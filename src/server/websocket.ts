@@ -24,17 +24,13 @@ import { presentError } from './present-error.ts';
 import type { RateLimits } from './rate-limits.ts';
 import { overloaded, RefusalError } from './refusal.ts';
 import type { Sessions } from './sessions.ts';
+import { createPings } from './websocket-pings.ts';
 import { forbiddenReason, tokenOf } from './websocket-token.ts';
+import { once, send, TOO_MANY, untilRead, writeAnswers } from './websocket-writer.ts';
 
-/** A watcher that has this much unread is not written to until it has read. */
-const MAX_UNREAD_BYTES = 64 * 1024;
-const DRAIN_POLL_MS = 50;
 const INIT_PATIENCE_MS = 10_000;
-/** A socket that does not answer a ping until the next one is dead. Each second a twelfth of the sockets is pinged. */
-const PING_ROUNDS = 12;
-const PING_INTERVAL_MS = 1_000;
-/** The close code of a caller who is over a bound; graphql-ws does not try again after it. */
-const TOO_MANY = 4429;
+/** What a socket may leave unread while it goes on asking, by answers to its pings for example. */
+const MAX_BACKLOG_BYTES = 1_000_000;
 
 export interface Sockets {
   /** Takes over a connection that asks to become a WebSocket. */
@@ -76,11 +72,8 @@ export function createSockets(options: {
     perMessageDeflate: false,
     handleProtocols: (protocols) => (protocols.has('graphql-transport-ws') ? 'graphql-transport-ws' : false),
   });
-  const alive = new WeakSet<WebSocket>();
-  const pingRounds = new WeakMap<WebSocket, number>();
-  let opened = 0;
+  const pings = createPings(sockets);
   let subscriptions = 0;
-  let pingRound = 0;
 
   const present = (error: unknown) => presentError(error, logger);
 
@@ -89,6 +82,8 @@ export function createSockets(options: {
     const given = tokenOf(params, request);
     try {
       const { viewer, expiresAt } = await authenticator.authenticate(given.authorization, address);
+      // Gone meanwhile: nobody would take it out of the count.
+      if (socket.readyState !== socket.OPEN) return;
       if (sessions.countSockets(viewer.tokenId) >= options.maxSocketsPerToken) {
         return socket.close(TOO_MANY, 'Too many sockets of this token are open.');
       }
@@ -204,9 +199,7 @@ export function createSockets(options: {
   }
 
   function open(socket: WebSocket, request: IncomingMessage, address: string) {
-    alive.add(socket);
-    pingRounds.set(socket, opened++ % PING_ROUNDS);
-    socket.on('pong', () => alive.add(socket));
+    pings.add(socket);
     // A message that is too large or broken, or a connection that is: ws has closed the socket with the code for it by then.
     socket.on('error', (error) => logger.debug({ err: error }, 'a WebSocket was broken off'));
     const connection: Connection = {
@@ -228,6 +221,7 @@ export function createSockets(options: {
         close: (code, reason) => socket.close(code, reason),
         onMessage: (receive) =>
           socket.on('message', (data) => {
+            if (socket.bufferedAmount > MAX_BACKLOG_BYTES) return socket.terminate();
             receive(String(data)).catch((error) => {
               if (socket.readyState !== socket.OPEN) return;
               socket.close(CloseCode.InternalServerError, presentError(error, logger).message);
@@ -245,79 +239,14 @@ export function createSockets(options: {
     });
   }
 
-  const pings = setInterval(() => {
-    pingRound = (pingRound + 1) % PING_ROUNDS;
-    for (const socket of sockets.clients) {
-      if (pingRounds.get(socket) !== pingRound || socket.readyState !== socket.OPEN) continue;
-      if (alive.delete(socket)) socket.ping();
-      else socket.terminate();
-    }
-  }, PING_INTERVAL_MS);
-
   return {
     upgrade(request, socket, head, address) {
       sockets.handleUpgrade(request, socket, head, (opened) => open(opened, request, address));
     },
     async stop() {
-      clearInterval(pings);
+      pings.stop();
       for (const socket of sockets.clients) socket.close(1001, 'Going away');
       await new Promise<void>((resolve) => sockets.close(() => resolve()));
     },
   };
-}
-
-/**
- * Writes each answer as a message of the protocol, with its text as it is: all who are shown the same share it. The iteration
- * gives nothing, and ends with the answers.
- */
-function writeAnswers(
-  socket: WebSocket,
-  id: string,
-  answers: AsyncIterator<Answer>,
-): AsyncIterableIterator<never> {
-  const head = `{"id":${JSON.stringify(id)},"type":"next","payload":`;
-  let isOver = false;
-  const written: AsyncIterableIterator<never> = {
-    async next() {
-      while (!isOver) {
-        const step = await answers.next();
-        if (step.done || isOver) break;
-        await send(socket, `${head}${step.value.text}}`);
-        // Newer snapshots replace older ones while they wait with the source instead of in the socket.
-        if (socket.bufferedAmount > MAX_UNREAD_BYTES) await untilRead(socket, Number.POSITIVE_INFINITY);
-      }
-      return { done: true, value: undefined };
-    },
-    async return() {
-      isOver = true;
-      await answers.return?.();
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]: () => written,
-  };
-  return written;
-}
-
-async function* once(answer: Answer): AsyncIterator<Answer> {
-  yield answer;
-}
-
-function send(socket: WebSocket, data: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (socket.readyState !== socket.OPEN) return resolve();
-    socket.send(data, (error) => (error ? reject(error) : resolve()));
-  });
-}
-
-/** Returns when the caller has read what it was sent, but for a little. Throws RefusalError after the patience. */
-async function untilRead(socket: WebSocket, patienceMs: number): Promise<void> {
-  const begun = performance.now();
-  while (socket.bufferedAmount > MAX_UNREAD_BYTES && socket.readyState === socket.OPEN) {
-    if (performance.now() - begun > patienceMs) {
-      socket.close(TOO_MANY, 'Answers are not read.');
-      socket.terminate();
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
-  }
 }
