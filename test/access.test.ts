@@ -71,7 +71,8 @@ test.for(['CONSUMER', 'ANALYST'] as const)('a token of role %s is refused every 
     const { errors, data } = await sendCall(api, callOf(root));
     answers[root.name] = [errors?.map((error) => error.extensions.code), data];
   }
-  const refused = (name: string) => [['FORBIDDEN'], { [name]: null }];
+  // An upload is refused before there is anything to execute.
+  const refused = (name: string) => [['FORBIDDEN'], name === 'importCohort' ? undefined : { [name]: null }];
   expect(answers).toEqual(Object.fromEntries(Object.keys(answers).map((name) => [name, refused(name)])));
 });
 
