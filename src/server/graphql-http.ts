@@ -13,6 +13,7 @@ import type { Answer } from './executor.ts';
 import type { Graphql, Prepared } from './graphql.ts';
 import { checkRequest, type GraphqlRequest, readJsonRequest, readQueryRequest } from './graphql-request.ts';
 import {
+  acceptsEventStream,
   answerTypeOf,
   contentTypeOf,
   EVENT_STREAM_TYPE,
@@ -94,11 +95,12 @@ export function createGraphqlHttp(options: {
       }
       await limits.countMutation(viewer.tokenId);
     }
-    if (type === EVENT_STREAM_TYPE) {
+    const isSubscription = operation.kind === 'subscription';
+    if (type === EVENT_STREAM_TYPE || (isSubscription && acceptsEventStream(request))) {
       openStream(response, caller);
       return await options.eventStreams.handle(request, response, { viewer, prepared });
     }
-    if (operation.kind === 'subscription') {
+    if (isSubscription) {
       throw badRequest(
         'accept',
         `must be ${EVENT_STREAM_TYPE} for a subscription; or use a WebSocket (graphql-transport-ws).`,

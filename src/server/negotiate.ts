@@ -48,6 +48,11 @@ export function wantsPage(request: IncomingMessage): boolean {
   return new Negotiator(request).mediaType(['text/html', ...OFFERED]) === 'text/html';
 }
 
+/** Also a caller who does not care. */
+export function acceptsEventStream(request: IncomingMessage): boolean {
+  return new Negotiator(request).mediaType([EVENT_STREAM_TYPE]) !== undefined;
+}
+
 export function acceptsGzip(request: IncomingMessage): boolean {
   return new Negotiator(request).encoding(['gzip', 'identity']) === 'gzip';
 }
