@@ -38,11 +38,13 @@ export async function startService(options: {
   isQuiet?: boolean;
 }): Promise<Service> {
   const token = options.env?.BOOTSTRAP_TOKEN ?? randomBytes(24).toString('base64url');
-  const child = spawn(process.execPath, readStartArgs(), {
+  const start = readStart();
+  const child = spawn(process.execPath, start.args, {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', options.isQuiet ? 'ignore' : 'inherit'],
     env: {
       PATH: process.env.PATH ?? '',
+      ...start.env,
       PORT: '0',
       DATABASE_URL: options.databaseUrl,
       ENCRYPTION_KEY: randomBytes(32).toString('base64'),
@@ -80,12 +82,15 @@ export async function startService(options: {
   };
 }
 
-/** What `npm start` gives to node; BENCH_NODE_ARGS come before it, for profiles (--cpu-prof) and trials of settings. */
-function readStartArgs(): string[] {
+/** How `npm start` starts node. BENCH_NODE_ARGS come first, for profiles (--cpu-prof) and trials of settings. */
+function readStart(): { args: string[]; env: Record<string, string> } {
   const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  const [, ...args] = scripts.start.split(' ');
-  const further = (process.env.BENCH_NODE_ARGS ?? '').split(' ').filter((arg) => arg !== '');
-  return [...further, ...args];
+  const [settings = '', command = ''] = scripts.start.split('exec node ');
+  const words = (text: string) => text.split(' ').filter((word) => word !== '');
+  return {
+    args: [...words(process.env.BENCH_NODE_ARGS ?? ''), ...words(command)],
+    env: Object.fromEntries(words(settings).map((setting: string) => setting.split('='))),
+  };
 }
 
 /** What goes wrong in the service is shown: a figure taken from a run that stumbled is no figure. */
