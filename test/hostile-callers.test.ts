@@ -188,3 +188,35 @@ test('a request whose target is a whole address is answered', async () => {
   await socket.closed;
   expect(socket.received()).toMatch(/^HTTP\/1\.1 200/);
 });
+
+test('the bodies of one token that are under way are bounded in bytes', async () => {
+  await using app = await gateway();
+  const head = post(app, VIEWER)
+    .split('\r\n\r\n')[0]!
+    .replace(/content-length: \d+/, 'content-length: 900000');
+  const sockets = await Promise.all(Array.from({ length: 20 }, () => openRawSocket(app.url)));
+  // Each waits for a body that does not come.
+  for (const { send } of sockets) send(`${head}\r\nexpect: 100-continue\r\n\r\n`);
+  const answers = await Promise.all(
+    sockets.map(({ until }) => until(/HTTP\/1\.1 (100 Continue|429)[\s\S]*\r\n\r\n/)),
+  );
+  await expect
+    .poll(() => sockets.filter(({ received }) => received().includes('RATE_LIMITED')).length)
+    .toBeGreaterThan(5);
+  expect(answers).toHaveLength(20);
+  await expectAlive(app);
+  for (const { socket } of sockets) socket.destroy();
+});
+
+test('a subscription keeps no large message', async () => {
+  await using app = await gateway();
+  const client = app.api.webSocket();
+  const refused = new Promise((resolve) => {
+    client.subscribe(
+      { query: `subscription { syncRunUpdated { id } } # ${'x'.repeat(70_000)}` },
+      { next: resolve, error: resolve, complete: () => undefined },
+    );
+  });
+  expect(await refused).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }]);
+  await client.dispose();
+});

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import {
+  MAX_HELD_BYTES,
+  MAX_HELD_BYTES_PER_TOKEN,
   MAX_REQUESTS,
   MAX_REQUESTS_PER_SOCKET,
   MAX_REQUESTS_PER_TOKEN,
-  MAX_UNREAD_BYTES,
-  MAX_UNREAD_BYTES_PER_TOKEN,
 } from './bounds.ts';
 import { overloaded, rateLimited } from './refusal.ts';
 
@@ -17,31 +17,31 @@ export interface Admission {
   /** False when nothing more is to be read from the socket: its caller was told to slow down and is cut off. */
   isOpen(socket: Socket): boolean;
   /**
-   * Makes room for an answer, and returns the function to be called once it is read. Throws RefusalError when too much is
-   * unread.
+   * Makes room for a body that comes or an answer that goes, and returns the function to be called once it is over. Throws
+   * RefusalError when too much is held for the token or for all.
    */
-  reserveAnswer(tokenId: string, bytes: number): () => void;
+  reserveBytes(tokenId: string, bytes: number): () => void;
 }
 
-/** How many requests are under way and how much of what was answered is unread. */
+/** How many requests are under way, and how many bytes they hold: bodies that come, answers that are not read. */
 export function createAdmission(): Admission {
   const bySocket = new WeakMap<Socket, number>();
   const closed = new WeakSet<Socket>();
-  const byToken = new Map<string, { requests: number; unreadBytes: number }>();
+  const byToken = new Map<string, { requests: number; heldBytes: number }>();
   let requests = 0;
-  let unreadBytes = 0;
+  let heldBytes = 0;
 
   function tokenOf(tokenId: string) {
     let token = byToken.get(tokenId);
     if (!token) {
-      token = { requests: 0, unreadBytes: 0 };
+      token = { requests: 0, heldBytes: 0 };
       byToken.set(tokenId, token);
     }
     return token;
   }
 
-  function tidy(tokenId: string, token: { requests: number; unreadBytes: number }) {
-    if (token.requests === 0 && token.unreadBytes === 0) byToken.delete(tokenId);
+  function tidy(tokenId: string, token: { requests: number; heldBytes: number }) {
+    if (token.requests === 0 && token.heldBytes === 0) byToken.delete(tokenId);
   }
 
   return {
@@ -74,20 +74,20 @@ export function createAdmission(): Admission {
         throw rateLimited('Too many requests with this token are under way.', 1);
     },
     isOpen: (socket) => !closed.has(socket),
-    reserveAnswer(tokenId, bytes) {
+    reserveBytes(tokenId, bytes) {
       const token = tokenOf(tokenId);
-      if (token.unreadBytes > 0 && token.unreadBytes + bytes > MAX_UNREAD_BYTES_PER_TOKEN)
-        throw rateLimited('Read the answers to earlier requests first.', 1);
-      if (unreadBytes > 0 && unreadBytes + bytes > MAX_UNREAD_BYTES)
-        throw overloaded('Too many answers wait to be read.');
-      token.unreadBytes += bytes;
-      unreadBytes += bytes;
+      if (token.heldBytes > 0 && token.heldBytes + bytes > MAX_HELD_BYTES_PER_TOKEN)
+        throw rateLimited('Too many bytes of this token are under way. Read earlier answers first.', 1);
+      if (heldBytes > 0 && heldBytes + bytes > MAX_HELD_BYTES)
+        throw overloaded('Too many bytes are under way.');
+      token.heldBytes += bytes;
+      heldBytes += bytes;
       let isRead = false;
       return () => {
         if (isRead) return;
         isRead = true;
-        token.unreadBytes -= bytes;
-        unreadBytes -= bytes;
+        token.heldBytes -= bytes;
+        heldBytes -= bytes;
         tidy(tokenId, token);
       };
     },

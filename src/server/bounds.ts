@@ -32,13 +32,13 @@ export const MAX_COST_AT_ONCE_PER_TOKEN = COST_LIMITS.complexity;
 export const QUERY_DEADLINE_MS = 15_000;
 export const MUTATION_DEADLINE_MS = 60_000;
 
-/** Answers that callers have not read yet, of one token and of everybody. */
-export const MAX_UNREAD_BYTES_PER_TOKEN = 12 * MEGABYTE;
-export const MAX_UNREAD_BYTES = 32 * MEGABYTE;
+/** Bodies under way and answers that callers have not read yet, of one token and of everybody. */
+export const MAX_HELD_BYTES_PER_TOKEN = 12 * MEGABYTE;
+export const MAX_HELD_BYTES = 32 * MEGABYTE;
 /** A single answer. */
 export const MAX_ANSWER_BYTES = 8 * MEGABYTE;
-/** A smaller answer fits into the buffers of the system, and is not counted. */
-export const MIN_COUNTED_ANSWER_BYTES = 16_000;
+/** A smaller body is no matter, a smaller answer fits into the buffers of the system: they are not counted. */
+export const MIN_COUNTED_BYTES = 16_000;
 /** A caller who does not read an answer for this long is cut off. */
 export const ANSWER_PATIENCE_MS = 30_000;
 
@@ -46,6 +46,8 @@ export const ANSWER_PATIENCE_MS = 30_000;
 export const MAX_OPERATIONS_PER_SOCKET = 100;
 /** Queries and mutations of one socket that run at once; others wait. */
 export const MAX_RUNNING_PER_SOCKET = 4;
+/** The message of a subscription, which is kept as long as that goes on. */
+export const MAX_SUBSCRIPTION_BYTES = 64_000;
 /** Subscriptions in all, some 4 kB each. */
 export const MAX_SUBSCRIPTIONS = 40_000;
 /** Connections in all. An idle one takes some 10 kB. */

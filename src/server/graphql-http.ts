@@ -6,7 +6,7 @@ import { CohortSyncError } from '../errors.ts';
 import type { Admission } from './admission.ts';
 import type { Authenticated, Authenticator } from './authenticator.ts';
 import { readBody } from './body.ts';
-import { ANSWER_PATIENCE_MS, MAX_BODY_BYTES, MIN_COUNTED_ANSWER_BYTES } from './bounds.ts';
+import { ANSWER_PATIENCE_MS, MAX_BODY_BYTES, MIN_COUNTED_BYTES } from './bounds.ts';
 import { checkUploadOperation } from './check-upload.ts';
 import type { EventStreams } from './event-streams.ts';
 import type { Answer } from './executor.ts';
@@ -67,12 +67,22 @@ export function createGraphqlHttp(options: {
       if (contentTypeOf(request)?.type === MULTIPART_TYPE) {
         return await handleUpload(request, response, caller);
       }
+      holdBody(request, response, viewer);
       const asked = await readRequest(request);
       await answer(request, response, caller, await graphql.prepare(asked, viewer));
     } catch (error) {
       if (request.errored === error) throw error;
       refuse(request, response, error);
     }
+  }
+
+  /** Before the body is read, by what it may have at most. */
+  function holdBody(request: IncomingMessage, response: ServerResponse, { tokenId }: Viewer) {
+    const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+    const bytes = encoding === undefined ? Number(length ?? 0) : MAX_BODY_BYTES;
+    // What is larger than allowed is not read.
+    if (bytes <= MIN_COUNTED_BYTES || bytes > MAX_BODY_BYTES) return;
+    response.once('close', admission.reserveBytes(tokenId, bytes));
   }
 
   async function answer(
@@ -127,8 +137,8 @@ export function createGraphqlHttp(options: {
     { result, text }: Answer,
   ) {
     if (response.destroyed) return;
-    if (text.length > MIN_COUNTED_ANSWER_BYTES) {
-      const release = admission.reserveAnswer(viewer.tokenId, text.length);
+    if (text.length > MIN_COUNTED_BYTES) {
+      const release = admission.reserveBytes(viewer.tokenId, text.length);
       const timer = setTimeout(() => response.destroy(), ANSWER_PATIENCE_MS).unref();
       response.once('close', () => {
         clearTimeout(timer);

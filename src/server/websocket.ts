@@ -12,8 +12,9 @@ import {
   MAX_BODY_BYTES,
   MAX_OPERATIONS_PER_SOCKET,
   MAX_RUNNING_PER_SOCKET,
+  MAX_SUBSCRIPTION_BYTES,
   MAX_SUBSCRIPTIONS,
-  MIN_COUNTED_ANSWER_BYTES,
+  MIN_COUNTED_BYTES,
 } from './bounds.ts';
 import { createExecutionSlots, type ExecutionSlots } from './execution-slots.ts';
 import type { Answer, Call } from './executor.ts';
@@ -22,7 +23,7 @@ import { checkRequest } from './graphql-request.ts';
 import { DocumentError } from './operations.ts';
 import { presentError } from './present-error.ts';
 import type { RateLimits } from './rate-limits.ts';
-import { overloaded, RefusalError } from './refusal.ts';
+import { badRequest, overloaded, RefusalError, toGraphQLError, unauthenticated } from './refusal.ts';
 import type { Sessions } from './sessions.ts';
 import { createPings } from './websocket-pings.ts';
 import { forbiddenReason, tokenOf } from './websocket-token.ts';
@@ -43,6 +44,8 @@ interface Subscribed {
   id: string;
   connection: Connection;
   call: Call;
+  /** What was reserved for its message. */
+  release: () => void;
 }
 
 interface Connection {
@@ -51,6 +54,8 @@ interface Connection {
   address: string;
   slots: ExecutionSlots;
   left: AbortController;
+  /** Of the message that is being taken. */
+  messageBytes: number;
   viewer?: Viewer;
   forget?: () => void;
 }
@@ -109,6 +114,12 @@ export function createSockets(options: {
     return { viewer, operation, variables };
   }
 
+  /** Before the first wait: the message is the one that has just come. */
+  function holdMessage({ viewer, messageBytes }: Connection): () => void {
+    if (messageBytes <= MIN_COUNTED_BYTES) return () => undefined;
+    return options.admission.reserveBytes(viewer!.tokenId, messageBytes);
+  }
+
   /** A few at a time; the answer holds its place until the caller has read most of it. */
   async function run(connection: Connection, call: Call): Promise<Answer> {
     const { signal } = connection.left;
@@ -121,7 +132,7 @@ export function createSockets(options: {
         },
       });
       await untilRead(connection.socket, ANSWER_PATIENCE_MS);
-      if (answer.text.length > MIN_COUNTED_ANSWER_BYTES) holdPlace(connection, answer.text.length);
+      if (answer.text.length > MIN_COUNTED_BYTES) holdPlace(connection, answer.text.length);
       return answer;
     } finally {
       free();
@@ -130,7 +141,7 @@ export function createSockets(options: {
 
   /** Until the answer that is written next has been read. */
   function holdPlace({ socket, viewer }: Connection, bytes: number) {
-    const release = options.admission.reserveAnswer(viewer!.tokenId, bytes);
+    const release = options.admission.reserveBytes(viewer!.tokenId, bytes);
     setImmediate(() => void untilRead(socket, ANSWER_PATIENCE_MS).then(release));
   }
 
@@ -165,19 +176,30 @@ export function createSockets(options: {
       return true;
     },
     async onSubscribe(ctx, id, payload) {
-      const { socket } = ctx.extra;
+      const { socket, viewer } = ctx.extra;
+      // Refused, and on its way out.
+      if (!viewer) return [toGraphQLError(unauthenticated())];
       if (Object.keys(ctx.subscriptions).length > MAX_OPERATIONS_PER_SOCKET) {
         socket.close(TOO_MANY, `More than ${MAX_OPERATIONS_PER_SOCKET} operations are open on this socket.`);
         return [new GraphQLError('Too many operations.')];
       }
+      let release: () => void = () => undefined;
       try {
+        release = holdMessage(ctx.extra);
+        const { messageBytes } = ctx.extra;
         const call = await prepare(ctx.extra, payload);
+        if (call.operation.kind === 'subscription' && messageBytes > MAX_SUBSCRIPTION_BYTES)
+          throw badRequest(
+            'payload',
+            `must have at most ${MAX_SUBSCRIPTION_BYTES} bytes for a subscription.`,
+          );
         return {
           document: call.operation.document,
-          rootValue: { id, connection: ctx.extra, call } satisfies Subscribed,
+          rootValue: { id, connection: ctx.extra, call, release } satisfies Subscribed,
           contextValue: undefined,
         } as unknown as ExecutionArgs;
       } catch (error) {
+        release();
         if (error instanceof DocumentError) return error.errors.map(present);
         return [present(error)];
       }
@@ -190,11 +212,13 @@ export function createSockets(options: {
     args: ExecutionArgs,
     act: (connection: Connection, call: Call) => Promise<AsyncIterator<Answer> | Answer>,
   ): Promise<AsyncIterableIterator<never>> {
-    const { id, connection, call } = args.rootValue as Subscribed;
-    const answers = await act(connection, call).catch((error): Answer => {
-      const result = { errors: [present(error)] };
-      return { result, text: JSON.stringify(result) };
-    });
+    const { id, connection, call, release } = args.rootValue as Subscribed;
+    const answers = await act(connection, call)
+      .catch((error): Answer => {
+        const result = { errors: [present(error)] };
+        return { result, text: JSON.stringify(result) };
+      })
+      .finally(release);
     return writeAnswers(connection.socket, id, 'text' in answers ? once(answers) : answers);
   }
 
@@ -207,6 +231,7 @@ export function createSockets(options: {
       socket,
       address,
       left: new AbortController(),
+      messageBytes: 0,
       slots: createExecutionSlots({
         maxCost: MAX_RUNNING_PER_SOCKET,
         maxCostPerKey: MAX_RUNNING_PER_SOCKET,
@@ -222,7 +247,9 @@ export function createSockets(options: {
         onMessage: (receive) =>
           socket.on('message', (data) => {
             if (socket.bufferedAmount > MAX_BACKLOG_BYTES) return socket.terminate();
-            receive(String(data)).catch((error) => {
+            const text = String(data);
+            connection.messageBytes = text.length;
+            receive(text).catch((error) => {
               if (socket.readyState !== socket.OPEN) return;
               socket.close(CloseCode.InternalServerError, presentError(error, logger).message);
             });

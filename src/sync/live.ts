@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Db } from '../../db/connect.ts';
 import { startListener } from '../../db/listen.ts';
@@ -9,11 +10,10 @@ import type { ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { createSharedLookup } from '../shared-lookup.ts';
 import { createMailbox, type Mailbox } from './mailbox.ts';
 import { createRemembered, type Remembered } from './remembered.ts';
+import { snapshotInterval, USAGE_INTERVAL_MS } from './snapshot-interval.ts';
 
-/** No row is read again sooner than this, so that nobody is sent more than ten snapshots a second of one thing. */
-const MIN_INTERVAL_MS = 100;
-/** Sums change with each batch of events, and nobody looks at them so often. */
-const USAGE_INTERVAL_MS = 1_000;
+/** Watchers who are told in one turn of the process: some milliseconds, in which nobody else is served. */
+const WATCHERS_IN_A_TURN = 200;
 
 /**
  * Changes of runs, exports and integrations, in whatever process they were made. A notification makes this process read
@@ -74,8 +74,9 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     remembered.forget(projectId);
     if (noun === 'token') for (const tell of revocationListeners) tell(id);
     else if (isWatched(noun, projectId, id)) {
-      const intervalMs = noun === 'usage' ? USAGE_INTERVAL_MS : MIN_INTERVAL_MS;
-      readSoon(payload, intervalMs, () => readAgain(noun, projectId, id));
+      readSoon(payload, snapshotInterval(noun, topics.get(payload)?.size ?? 0), () =>
+        readAgain(noun, projectId, id),
+      );
     }
   }
 
@@ -112,11 +113,12 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       if (!topicsOfProject.has(projectId)) return;
       const [run] = await findRunsByIds(scope, [id]);
       if (!run) return;
-      publish(
-        [`run:${projectId}:${id}`, `run:${projectId}`, `export-runs:${projectId}:${run.export_id}`],
+      const own = `run:${projectId}:${id}`;
+      await publish(
+        [own, `run:${projectId}`, `export-runs:${projectId}:${run.export_id}`],
         run,
+        run.finished_at === null ? undefined : own,
       );
-      if (run.finished_at !== null) finish(`run:${projectId}:${id}`);
       // An export shows its last run, so it is news when that begins or ends.
       if (lastStatus.get(id) !== run.status) {
         lastStatus.set(id, run.status);
@@ -125,21 +127,26 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       }
     } else if (noun === 'export') {
       const [exported] = await findExportsByIds(scope, [Number(id)]);
-      if (exported) publish([`export:${projectId}:${id}`, `export:${projectId}`], exported);
+      if (exported) await publish([`export:${projectId}:${id}`, `export:${projectId}`], exported);
     } else if (noun === 'integration') {
       const [integration] = await findIntegrationsByIds(scope, [id]);
-      if (integration) publish([`integration:${projectId}`], integration);
+      if (integration) await publish([`integration:${projectId}`], integration);
     } else if (noun === 'usage') {
-      publish([`usage:${projectId}:${id}`], { month: id, rows: await loadUsage(scope, id) });
+      await publish([`usage:${projectId}:${id}`], { month: id, rows: await loadUsage(scope, id) });
     }
   }
 
-  function publish(names: string[], snapshot: unknown) {
-    for (const name of names) for (const mailbox of topics.get(name) ?? []) mailbox.put(snapshot as never);
-  }
-
-  function finish(name: string) {
-    for (const mailbox of topics.get(name) ?? []) mailbox.finish();
+  /** Tells all who watch one of the topics. Those of the topic `over` hear nothing more after it. */
+  async function publish(names: string[], snapshot: unknown, over?: string) {
+    let told = 0;
+    for (const name of names) {
+      // Whoever comes meanwhile is told too.
+      for (const mailbox of topics.get(name) ?? []) {
+        mailbox.put(snapshot as never);
+        if (name === over) mailbox.finish();
+        if (++told % WATCHERS_IN_A_TURN === 0) await nextTurn();
+      }
+    }
   }
 
   const refreshers = new Map<Mailbox<never>, () => Promise<void>>();
