@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
-import { browserPath, startBrowser } from './support/browser.ts';
+import { lacksBrowser, startBrowser } from './support/browser.ts';
 import { startPrefixProxy } from './support/prefix-proxy.ts';
 import { startTestApp } from './support/test-app.ts';
 
@@ -15,7 +15,7 @@ async function assetsOf(url: string): Promise<string[]> {
   return [...page.matchAll(/(?:src|href)="(graphql[^"]+)"/g)].map(([, path]) => `${url}/${path}`);
 }
 
-test.skipIf(browserPath === undefined)(
+test.skipIf(lacksBrowser)(
   'in a browser, below a path of a proxy, GraphiQL runs a query and a subscription, and needs nobody else',
   async () => {
     await using app = await startTestApp();

@@ -3,7 +3,7 @@ import { createClient } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { createApiClient } from '../support/api-client.ts';
-import { nginxPath, startNginx } from '../support/nginx.ts';
+import { lacksNginx, startNginx } from '../support/nginx.ts';
 import { startTestApp } from '../support/test-app.ts';
 import { makeToken } from '../support/tokens.ts';
 import { startFurnished } from './console.ts';
@@ -22,7 +22,7 @@ function askFrom(localAddress: string, url: string, headers: Record<string, stri
   });
 }
 
-test.skipIf(nginxPath === undefined)(
+test.skipIf(lacksNginx)(
   'behind nginx as README has it, below a path, every transport works and events come one by one',
   async () => {
     await using furnished = await startFurnished();
@@ -74,7 +74,7 @@ test.skipIf(nginxPath === undefined)(
   },
 );
 
-test.skipIf(nginxPath === undefined)(
+test.skipIf(lacksNginx)(
   'behind an nginx that knows nothing of event streams they come one by one all the same',
   async () => {
     await using app = await startTestApp({ env: { ROLES: 'gateway' } });
@@ -89,7 +89,7 @@ test.skipIf(nginxPath === undefined)(
   },
 );
 
-test.skipIf(nginxPath === undefined)(
+test.skipIf(lacksNginx)(
   'behind nginx each caller has the limits of an address to itself, whatever they claim to be',
   async () => {
     await using app = await startTestApp({
