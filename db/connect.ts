@@ -1,4 +1,11 @@
-import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
+import {
+  Kysely,
+  PostgresAdapter,
+  PostgresDriver,
+  PostgresIntrospector,
+  type PostgresPool,
+  PostgresQueryCompiler,
+} from 'kysely';
 import pg from 'pg';
 import { serveHotStatements } from './hot-client.ts';
 import { type SessionLimits, setLimits } from './session-limits.ts';
@@ -54,10 +61,19 @@ export function connectDatabase(options: DatabaseOptions): Database {
   };
 }
 
+/** The dear parts of a Kysely; they hold nothing from one query to the next. */
+const compiler = new PostgresQueryCompiler();
+const adapter = new PostgresAdapter();
+
 /** What makes statements of queries; costs some microseconds. onStatement is given the text of each. */
 export function createDb(pool: PostgresPool, onStatement?: ((text: string) => void) | undefined): Db {
   return new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool }),
+    dialect: {
+      createAdapter: () => adapter,
+      createDriver: () => new PostgresDriver({ pool }),
+      createIntrospector: (db) => new PostgresIntrospector(db),
+      createQueryCompiler: () => compiler,
+    },
     log: onStatement && ((event) => onStatement(event.query.sql)),
   });
 }

@@ -27,7 +27,8 @@ interface Holder {
   maxTaken: number;
   maxWaiting: number;
   taken: number;
-  waiting: Set<Waiter>;
+  /** In order of arrival. */
+  waiting: Waiter[];
 }
 
 /**
@@ -56,13 +57,13 @@ export function createFairSlots(options: {
       key === undefined
         ? { maxTaken: slots, maxWaiting }
         : { maxTaken: perKey, maxWaiting: maxWaitingPerKey };
-    const holder: Holder = { key, ...bounds, taken: 0, waiting: new Set() };
+    const holder: Holder = { key, ...bounds, taken: 0, waiting: [] };
     holders.set(key, holder);
     return holder;
   }
 
   function forgetIdle(holder: Holder): void {
-    if (holder.taken === 0 && holder.waiting.size === 0) holders.delete(holder.key);
+    if (holder.taken === 0 && holder.waiting.length === 0) holders.delete(holder.key);
   }
 
   function grant(holder: Holder): () => void {
@@ -71,7 +72,7 @@ export function createFairSlots(options: {
     return () => {
       taken--;
       holder.taken--;
-      if (holder.waiting.size > 0) round.add(holder);
+      if (holder.waiting.length > 0) round.add(holder);
       forgetIdle(holder);
       serve();
     };
@@ -81,11 +82,11 @@ export function createFairSlots(options: {
     for (const holder of round) {
       if (taken >= slots) return;
       round.delete(holder);
-      const [first] = holder.waiting;
+      const first = holder.waiting[0];
       if (first === undefined) continue;
       first.begin();
       // Behind the others, who wait for their first.
-      if (holder.waiting.size > 0 && holder.taken < holder.maxTaken) round.add(holder);
+      if (holder.waiting.length > 0 && holder.taken < holder.maxTaken) round.add(holder);
     }
   }
 
@@ -93,13 +94,13 @@ export function createFairSlots(options: {
     return new Promise((resolve, reject) => {
       const leave = () => {
         waiting--;
-        holder.waiting.delete(waiter);
+        holder.waiting.splice(holder.waiting.indexOf(waiter), 1);
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
       };
       const giveUp = (error: unknown) => {
         leave();
-        if (holder.waiting.size === 0) round.delete(holder);
+        if (holder.waiting.length === 0) round.delete(holder);
         forgetIdle(holder);
         reject(error);
       };
@@ -116,7 +117,7 @@ export function createFairSlots(options: {
       );
       signal?.addEventListener('abort', onAbort, { once: true });
       waiting++;
-      holder.waiting.add(waiter);
+      holder.waiting.push(waiter);
       if (holder.taken < holder.maxTaken) round.add(holder);
     });
   }
@@ -126,8 +127,9 @@ export function createFairSlots(options: {
       signal?.throwIfAborted();
       const holder = holderOf(key);
       // Whoever waits was there before.
-      if (taken < slots && holder.taken < holder.maxTaken && holder.waiting.size === 0) return grant(holder);
-      if (holder.waiting.size >= holder.maxWaiting || waiting >= maxWaiting) {
+      if (taken < slots && holder.taken < holder.maxTaken && holder.waiting.length === 0)
+        return grant(holder);
+      if (holder.waiting.length >= holder.maxWaiting || waiting >= maxWaiting) {
         throw new TooManyWaitingError('Too many statements wait for a database connection already.');
       }
       return await wait(holder, signal);

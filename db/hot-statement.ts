@@ -11,7 +11,7 @@ import {
   sql,
 } from 'kysely';
 import type { Db } from './connect.ts';
-import { asHot } from './hot-client.ts';
+import { asHot, hotSenderOf } from './hot-client.ts';
 import type { Tables } from './tables.ts';
 
 /**
@@ -64,9 +64,13 @@ interface Variant {
 
 /**
  * A statement that is asked again and again: Kysely builds and compiles it once, and PostgreSQL plans it once for each
- * connection. Works on whatever Kysely the caller has, in a transaction too.
+ * connection. Works on whatever Kysely the caller has, in a transaction too. One that is the same for most who ask is
+ * shared: whoever asks while it is under way waits for the next, which is sent once for all of them.
  */
-export function hotStatement<Values extends object>(noun: string): HotStatement<Values> {
+export function hotStatement<Values extends object>(
+  noun: string,
+  { isShared = false }: { isShared?: boolean } = {},
+): HotStatement<Values> {
   const variants = new Map<string, Variant>();
 
   function compile(build: (db: Db, slot: SlotOf<Values>) => Buildable): Variant {
@@ -87,11 +91,15 @@ export function hotStatement<Values extends object>(noun: string): HotStatement<
         variant = compile(build);
         if (variant.name !== undefined) variants.set(key, variant);
       }
-      const parameters = variant.slots.map((name) => values[name as keyof Values]);
-      const { rows } = await db.executeQuery<unknown[]>({
-        ...variant.compiled,
-        parameters: asHot(parameters, variant.name),
-      });
+      const { compiled, slots } = variant;
+      const parameters = asHot(
+        slots.map((name) => values[name as keyof Values]),
+        variant.name,
+      );
+      const send = hotSenderOf(db);
+      const { rows } = send
+        ? await send(compiled.sql, parameters, { isShared })
+        : await db.executeQuery<unknown[]>({ ...compiled, parameters });
       return rows;
     },
   };

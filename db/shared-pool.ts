@@ -3,6 +3,8 @@ import type pg from 'pg';
 import { cancelStatement } from './cancel-statement.ts';
 import { createDb, type Db } from './connect.ts';
 import { createFairSlots } from './fair-slots.ts';
+import { type HotSender, sendHotWith } from './hot-client.ts';
+import { type Caller, createSharedRounds } from './shared-rounds.ts';
 
 /** Of ten connections four: one caller gets on well with it, and two together leave some for the others. */
 const SHARE_OF_A_KEY = 0.4;
@@ -39,6 +41,9 @@ export function createSharedPool(options: {
     perKey: options.perKey ?? Math.max(1, Math.floor(slots * SHARE_OF_A_KEY)),
   });
 
+  /** Of statements that many ask in the same way; within a key, whose share they count to. */
+  const rounds = createSharedRounds<Rows>(() => new Error('Nobody waits for the statement any more.'));
+
   /** By what a connection broke while nothing was under way on it; the next statement says only that it is broken. */
   const breaks = new WeakMap<pg.PoolClient, Error>();
   pool.on('connect', (client) => {
@@ -67,6 +72,21 @@ export function createSharedPool(options: {
     }
   }
 
+  async function send(
+    key: string | undefined,
+    signal: AbortSignal | undefined,
+    text: string,
+    values: unknown[],
+  ): Promise<Rows> {
+    const client = await lend(key, signal);
+    try {
+      options.onStatement?.(text);
+      return await client.query(text, values);
+    } finally {
+      client.release();
+    }
+  }
+
   return {
     viewFor({ key, signal }) {
       const view: PostgresPool = {
@@ -75,11 +95,21 @@ export function createSharedPool(options: {
         // The connections are the pool's.
         end: async () => undefined,
       };
-      return createDb(view, options.onStatement);
+      const sendHot: HotSender = (text, values, { isShared }) => {
+        if (!isShared || key === undefined) return send(key, signal, text, values);
+        const round = rounds.join(
+          `${key} ${text} ${JSON.stringify(values)}`,
+          callerOf(signal),
+          (controller) => send(key, controller.signal, text, values),
+        );
+        return untilAborted(round, signal);
+      };
+      return sendHotWith(createDb(view, options.onStatement), sendHot);
     },
   };
 }
 
+type Rows = Awaited<ReturnType<HotSender>>;
 type Send = (statement: string | pg.QueryConfig, values?: unknown[]) => Promise<pg.QueryResult>;
 
 /** A connection for as long as a view has it. */
@@ -150,6 +180,15 @@ async function canQuery(client: pg.PoolClient): Promise<boolean> {
   } catch (error) {
     return (error as pg.DatabaseError).code === QUERY_CANCELED;
   }
+}
+
+function callerOf(signal: AbortSignal | undefined): Caller {
+  return {
+    onLeft(leave) {
+      signal?.addEventListener('abort', leave, { once: true });
+      return () => signal?.removeEventListener('abort', leave);
+    },
+  };
 }
 
 /** Throws the signal's reason as soon as it aborts; what was waited for goes on. */

@@ -1,13 +1,15 @@
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { contextCacheSymbol } from '@pothos/core';
 import type { GraphQLSchema } from 'graphql';
 import type { Context, GatewayDeps } from './context.ts';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
 import { createEventFiling } from './events/file-events.ts';
 import { closeRevoked } from './resolvers/api-token.ts';
-import { createLoaders } from './resolvers/loaders.ts';
+import { createLoaders, type Loaders } from './resolvers/loaders.ts';
+import { buildCompilerSchema } from './schema/compiler-schema.ts';
 import { createAdmission } from './server/admission.ts';
 import { createAuthenticator } from './server/authenticator.ts';
 import { MAX_CONNECTIONS } from './server/bounds.ts';
@@ -74,20 +76,29 @@ export function createServer(options: {
   const authenticator = createAuthenticator({ sync, limits, isHearing: live.isHearing });
   const graphql = createGraphql({
     schema,
+    compilerSchema: buildCompilerSchema(),
     logger,
     limits,
     persisted: options.persisted,
     allowIntrospection: env.allowIntrospection,
     createContext: (viewer, signal): Context => {
       const own = { ...sync, db: sync.pool.viewFor({ key: viewer.tokenId, signal }) };
-      return {
+      let loaders: Loaders | undefined;
+      const context = {
+        // What Pothos remembers of a role is good for all that the viewer does. Under the context itself, its map would keep
+        // the leavings of each operation until a full garbage collection.
+        [contextCacheSymbol]: viewer,
         viewer,
         sync: own,
         live,
-        load: createLoaders(own, viewer.project.id),
+        get load() {
+          loaders ??= createLoaders(own, viewer.project.id);
+          return loaders;
+        },
         events,
         forgetToken: authenticator.forget,
       };
+      return context;
     },
   });
   const shared = { graphql, authenticator, admission, limits, sessions, logger };

@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest';
+import { buildSchema } from '../src/schema/schema.ts';
+import { furnish } from './support/furnish.ts';
+import { callOf, idPathsOf, rootFieldsOf, wholeSelectionOf } from './support/schema-calls.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
 import { makeToken } from './support/tokens.ts';
 
@@ -109,6 +112,29 @@ test('an operation is answered alike on every path, compiled or not', async () =
       },
     },
   );
+});
+
+test('every field of every query and subscription is the same, compiled or not', {
+  timeout: 60_000,
+}, async () => {
+  await using app = await startTestApp();
+  const { ids } = await furnish(app, app.api, 'mark');
+  const asked: string[] = [];
+  for (const root of rootFieldsOf(buildSchema()).filter(({ kind }) => kind !== 'mutation')) {
+    const paths = idPathsOf(root);
+    const known = root.name === 'member' ? { email: 'first@mark.example.com' } : {};
+    for (const id of paths.length === 0 ? [undefined] : Object.values(ids)) {
+      const values = { ...known, ...Object.fromEntries(paths.map((path) => [path, id])) };
+      const call = callOf(root, { values, selection: wholeSelectionOf(root.field.type) });
+      const answers: unknown[] = [];
+      for (let use = 0; use < USES; use++) answers.push(await PATHS.WebSocket!(app, call));
+      expect(answers).toEqual(Array(USES).fill(answers[0]));
+      asked.push(JSON.stringify(answers[0]));
+    }
+  }
+  // Not only what is not there: each kind of row, and an instant of each, was among the answers.
+  for (const id of Object.values(ids)) expect(asked.join()).toContain(`"${id}"`);
+  expect(asked.join()).toMatch(/"(?:startedAt|refreshedAt)":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"/);
 });
 
 test('of several operations in a document the named one is answered', async () => {

@@ -40,7 +40,7 @@ function endless() {
     createContext: (_viewer, signal) => ({ signal }) as unknown as Context,
     deadlines: { queryMs: 50, mutationMs: 50 },
   });
-  const operations = createOperations({ schema, allowIntrospection: true });
+  const operations = createOperations({ schema, compilerSchema: schema, allowIntrospection: true });
   return { executor, operations, signals };
 }
 

@@ -82,13 +82,14 @@ export async function startService(options: {
   };
 }
 
-/** How `npm start` starts node. BENCH_NODE_ARGS come first, for profiles (--cpu-prof) and trials of settings. */
+/** How `npm start` starts node. BENCH_NODE_ARGS come last and win, for profiles (--cpu-prof) and trials of settings. */
 function readStart(): { args: string[]; env: Record<string, string> } {
   const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   const [settings = '', command = ''] = scripts.start.split('exec node ');
   const words = (text: string) => text.split(' ').filter((word) => word !== '');
+  const given = words(command);
   return {
-    args: [...words(process.env.BENCH_NODE_ARGS ?? ''), ...words(command)],
+    args: [...given.slice(0, -1), ...words(process.env.BENCH_NODE_ARGS ?? ''), ...given.slice(-1)],
     env: Object.fromEntries(words(settings).map((setting: string) => setting.split('='))),
   };
 }

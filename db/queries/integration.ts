@@ -25,7 +25,7 @@ export async function findIntegrationsByIds(
   return rows.map((values) => rowAt(all, values, 0));
 }
 
-const everyOne = hotStatement<{ projectId: string }>('integrations');
+const everyOne = hotStatement<{ projectId: string }>('integrations', { isShared: true });
 
 /** Every provider that the service knows, connected or not. */
 export async function listIntegrations({ db, projectId }: ProjectScope): Promise<IntegrationRow[]> {

@@ -43,12 +43,12 @@ export function readCohorts(
 }
 
 export function readExportOfCohort(
-  { load }: Context,
+  ctx: Context,
   cohort: CohortRow,
   provider: Provider,
 ): MaybePromise<ExportRow | null | undefined> {
   const exported = carriedBy(cohort)?.export;
-  return exported === undefined ? load.exportOfCohort[provider].load(cohort.id) : exported;
+  return exported === undefined ? ctx.load.exportOfCohort[provider].load(cohort.id) : exported;
 }
 
 export function importCohort(

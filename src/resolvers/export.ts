@@ -78,22 +78,19 @@ function pageOfExports(
 }
 
 /** Rows of the same project as the export that names them: they are always there. */
-export function readCohortOf({ load }: Context, exported: ExportRow): MaybePromise<CohortRow> {
-  return carriedBy(exported)?.cohort ?? load.cohort.load(exported.cohort_id).then((row) => row!);
+export function readCohortOf(ctx: Context, exported: ExportRow): MaybePromise<CohortRow> {
+  return carriedBy(exported)?.cohort ?? ctx.load.cohort.load(exported.cohort_id).then((row) => row!);
 }
 
-export function readIntegrationOf({ load }: Context, exported: ExportRow): MaybePromise<IntegrationRow> {
+export function readIntegrationOf(ctx: Context, exported: ExportRow): MaybePromise<IntegrationRow> {
   return (
-    carriedBy(exported)?.integration ?? load.integration.load(exported.integration_id).then((row) => row!)
+    carriedBy(exported)?.integration ?? ctx.load.integration.load(exported.integration_id).then((row) => row!)
   );
 }
 
-export function readLastRun(
-  { load }: Context,
-  exported: ExportRow,
-): MaybePromise<SyncRunRow | null | undefined> {
+export function readLastRun(ctx: Context, exported: ExportRow): MaybePromise<SyncRunRow | null | undefined> {
   const run = carriedBy(exported)?.run;
-  return run === undefined ? load.lastRun.load(exported.id) : run;
+  return run === undefined ? ctx.load.lastRun.load(exported.id) : run;
 }
 
 /** True when the list bears another name than a list of the cohort would be given now. */

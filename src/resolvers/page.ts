@@ -48,6 +48,7 @@ export async function pageOf<Row, Key>(args: PageArgs, list: List<Row, Key>): Pr
 class Edge<Row> {
   readonly node: Row;
   readonly #keyOf: (row: Row) => unknown;
+  #cursor: string | undefined;
 
   constructor(node: Row, keyOf: (row: Row) => unknown) {
     this.node = node;
@@ -55,7 +56,8 @@ class Edge<Row> {
   }
 
   get cursor(): string {
-    return writeCursor(this.#keyOf(this.node));
+    this.#cursor ??= writeCursor(this.#keyOf(this.node));
+    return this.#cursor;
   }
 }
 

@@ -5,6 +5,7 @@ import {
   validateSubscriptionArgs,
 } from 'graphql';
 import type { Logger } from 'pino';
+import { type Caller, createSharedRounds } from '../../db/shared-rounds.ts';
 import type { Context, Viewer } from '../context.ts';
 import { CohortSyncError } from '../errors.ts';
 import {
@@ -20,7 +21,6 @@ import { createExecutionSlots } from './execution-slots.ts';
 import type { Operation, Variables } from './operations.ts';
 import { presentError } from './present-error.ts';
 import { overloaded } from './refusal.ts';
-import { type Caller, createSharedAnswers } from './shared-answers.ts';
 
 /** What an operation or an event is answered with. */
 export interface Answer {
@@ -64,7 +64,9 @@ export function createExecutor(options: {
     maxWaitingPerKey: MAX_REQUESTS_PER_TOKEN,
     maxWaiting: MAX_REQUESTS,
   });
-  const queries = createSharedAnswers<Answer>();
+  const queries = createSharedRounds<Answer>(
+    () => new CohortSyncError('RATE_LIMITED', 'The caller has gone.'),
+  );
   /** By the event; its watchers get the very same object. */
   const eventAnswers = new WeakMap<object, Map<string, Promise<Answer>>>();
 

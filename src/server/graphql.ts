@@ -16,10 +16,11 @@ export interface Graphql extends Executor {
 }
 
 export function createGraphql(
-  options: Parameters<typeof createExecutor>[0] & {
-    persisted: PersistedOperations;
-    limits: RateLimits;
-  },
+  options: Parameters<typeof createExecutor>[0] &
+    Parameters<typeof createOperations>[0] & {
+      persisted: PersistedOperations;
+      limits: RateLimits;
+    },
 ): Graphql {
   const { persisted, limits } = options;
   const operations = createOperations(options);

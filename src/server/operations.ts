@@ -65,9 +65,11 @@ type Entry = Operation | DocumentError | CohortSyncError;
  */
 export function createOperations(options: {
   schema: GraphQLSchema;
+  /** The same schema as it is to be compiled. */
+  compilerSchema: GraphQLSchema;
   allowIntrospection: boolean;
 }): Operations {
-  const { schema, allowIntrospection } = options;
+  const { schema, compilerSchema, allowIntrospection } = options;
   const entries = new LRUCache<string, Entry>({
     maxSize: MAX_CACHED_DOCUMENT_BYTES,
     maxEntrySize: MAX_KEPT_DOCUMENT_BYTES,
@@ -99,7 +101,10 @@ export function createOperations(options: {
       uses++;
       if (uses < COMPILE_AT_USE) return undefined;
       uses = COMPILE_AT_USE + 1;
-      const result = compileQuery(schema, document, definition.name?.value);
+      const result = compileQuery(compilerSchema, document, definition.name?.value, {
+        // Resolvers give what the schema says, which TypeScript holds them to.
+        disableLeafSerialization: true,
+      });
       compiled = isCompiledQuery(result) ? result : undefined;
       return compiled;
     }

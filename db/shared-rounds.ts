@@ -1,5 +1,3 @@
-import { CohortSyncError } from '../errors.ts';
-
 /** Somebody who waits for an answer, and may stop waiting. */
 export interface Caller {
   /** Registers what to do when the caller goes before the answer has come; gives the function that takes it back. */
@@ -8,15 +6,15 @@ export interface Caller {
 
 interface Round<T> {
   callers: number;
-  controller: AbortController;
-  answer: Promise<T>;
+  /** Undefined once it is over: V8 keeps what was in a map, and what that leads to, longer than the entry. */
+  underWay: { controller: AbortController; answer: Promise<T> } | undefined;
 }
 
 /**
  * Computes an answer once for all who ask for the same while an earlier one is under way: they share the next. Nobody is told
  * what was so before they asked. A round that all its callers have left is aborted.
  */
-export function createSharedAnswers<T>(): {
+export function createSharedRounds<T>(whyNobodyWaits: () => Error): {
   join(key: string, caller: Caller, compute: (controller: AbortController) => Promise<T>): Promise<T>;
 } {
   const current = new Map<string, Round<T>>();
@@ -28,7 +26,7 @@ export function createSharedAnswers<T>(): {
     after: Promise<unknown> | undefined,
   ): Round<T> {
     const controller = new AbortController();
-    const round: Round<T> = { callers: 0, controller, answer: Promise.resolve() as Promise<T> };
+    const round: Round<T> = { callers: 0, underWay: undefined };
     const begin = () => {
       if (next.get(key) === round) next.delete(key);
       if (controller.signal.aborted) throw controller.signal.reason;
@@ -36,29 +34,31 @@ export function createSharedAnswers<T>(): {
       return compute(controller);
     };
     if (!after) current.set(key, round);
-    round.answer = (after ? after.then(begin, begin) : begin()).finally(() => {
+    const answer = (after ? after.then(begin, begin) : begin()).finally(() => {
       if (current.get(key) === round) current.delete(key);
+      round.underWay = undefined;
     });
     // Those who have left do not hear of a failure.
-    round.answer.catch(() => undefined);
+    answer.catch(() => undefined);
+    round.underWay = { controller, answer };
     return round;
   }
 
   return {
     join(key, caller, compute) {
-      const underWay = current.get(key);
-      let round = underWay ? next.get(key) : undefined;
+      const before = current.get(key);
+      let round = before ? next.get(key) : undefined;
       if (!round) {
-        round = start(key, compute, underWay?.answer);
-        if (underWay) next.set(key, round);
+        round = start(key, compute, before?.underWay?.answer);
+        if (before) next.set(key, round);
       }
       const joined = round;
+      const { answer } = joined.underWay!;
       joined.callers++;
       const stay = caller.onLeft(() => {
-        if (--joined.callers === 0)
-          joined.controller.abort(new CohortSyncError('RATE_LIMITED', 'The caller has gone.'));
+        if (--joined.callers === 0) joined.underWay?.controller.abort(whyNobodyWaits());
       });
-      return joined.answer.finally(stay);
+      return answer.finally(stay);
     },
   };
 }
