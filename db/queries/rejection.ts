@@ -27,6 +27,9 @@ export interface RejectionCount {
 
 const countsByReason = hotStatement<{ projectId: string; runIds: readonly string[] }>('rejection_counts');
 
+/** So many people are rejected for the reason in the runs from `first` on that come before `past`, counted from 0. */
+type Stretch = [reason: RejectionReason, first: number, past: number, people: number];
+
 /**
  * Whom the ledgers of these runs have as rejected, by reason: the most frequent first, then by name. Runs without any
  * have no entry. However many runs of one export there are, its rejections are read once: each holds for a stretch of
@@ -42,39 +45,49 @@ export async function countRejectionsByReason(
     (compiler, slot) => {
       const runs = inProject(compiler, slot('projectId'))
         .syncRuns()
-        .select(['id', 'export_id'])
+        .select(['export_id', sql<string[]>`array_agg(id order by id)`.as('ids')])
         .where('id', '=', sql<string>`any(${slot('runIds')}::bigint[])`)
         // As listRunMembers: without a plan nobody was rejected, and of a ledger that was deleted nobody is told.
         .where('planned_at', 'is not', null)
-        .where('ledger_deleted_at', 'is', null);
+        .where('ledger_deleted_at', 'is', null)
+        .groupBy('export_id');
       return sql`
-        with run as (
-          select id, export_id, row_number() over (partition by export_id order by id) as place
-          from (${runs}) as asked
-        ), asked as (
-          select export_id, array_agg(id order by id) as ids from run group by export_id
-        )
-        select run.id, stretch.reason, sum(people)::int as count
-        from asked cross join lateral (
-          select reason, count(*) as people,
-            width_bucket(since_run_id - 1, ids) + 1 as from_place,
-            coalesce(width_bucket(until_run_id - 1, ids), cardinality(ids)) as to_place
-          from rejections where rejections.export_id = asked.export_id
-          group by reason, from_place, to_place
-        ) as stretch
-        join run on run.export_id = asked.export_id and run.place between from_place and to_place
-        group by run.id, stretch.reason
-        order by count desc, stretch.reason collate "C"`;
+        select array_to_json(ids::text[]), told.stretches from (${runs}) as asked cross join lateral (
+          select json_agg(json_build_array(reason, first, past, people)) as stretches from (
+            select reason, width_bucket(since_run_id - 1, ids) as first,
+              coalesce(width_bucket(until_run_id - 1, ids), cardinality(ids)) as past, count(*) as people
+            from rejections where rejections.export_id = asked.export_id
+            group by reason, first, past
+          ) as stretch where first < past
+        ) as told where told.stretches is not null`;
     },
     { projectId, runIds },
   );
-  const byRun = new Map<string, RejectionCount[]>();
-  for (const [runId, reason, count] of rows as [string, RejectionReason, number][]) {
-    const counts = byRun.get(runId) ?? [];
-    byRun.set(runId, counts);
-    counts.push({ reason, count });
+  return new Map(
+    (rows as [string[], Stretch[]][]).flatMap(([ids, stretches]) =>
+      [...countByRun(ids, stretches)].map(([runId, counts]) => [runId, mostFrequentFirst(counts)] as const),
+    ),
+  );
+}
+
+function countByRun(
+  runIds: string[],
+  stretches: Stretch[],
+): ReadonlyMap<string, Map<RejectionReason, number>> {
+  const byRun = new Map<string, Map<RejectionReason, number>>();
+  for (const [reason, first, past, people] of stretches) {
+    for (const runId of runIds.slice(first, past)) {
+      const counts = byRun.get(runId) ?? new Map<RejectionReason, number>();
+      byRun.set(runId, counts.set(reason, (counts.get(reason) ?? 0) + people));
+    }
   }
   return byRun;
+}
+
+function mostFrequentFirst(counts: ReadonlyMap<RejectionReason, number>): RejectionCount[] {
+  return [...counts]
+    .map(([reason, count]) => ({ reason, count }))
+    .sort((left, right) => right.count - left.count || (left.reason < right.reason ? -1 : 1));
 }
 
 /** The rejections of an export that still hold, within a range of keys. */
