@@ -2,6 +2,7 @@ import type { SharedPool } from '../db/shared-pool.ts';
 import type { Role } from '../db/values.ts';
 import type { EventFiling } from './events/file-events.ts';
 import type { Loaders } from './resolvers/loaders.ts';
+import type { FinalCounts } from './resolvers/sync-run.ts';
 import type { SyncDeps } from './sync/deps.ts';
 import type { Live } from './sync/live.ts';
 
@@ -27,6 +28,8 @@ export interface Context {
   sync: GatewayDeps;
   live: Live;
   load: Loaders;
+  /** How many each run that is over rejected for which reason. */
+  finalCounts: FinalCounts;
   events: EventFiling;
   /** A token opens nothing from now on, also where it was remembered. */
   forgetToken(tokenId: string): void;

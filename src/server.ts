@@ -9,6 +9,7 @@ import { StartError } from './errors.ts';
 import { createEventFiling } from './events/file-events.ts';
 import { closeRevoked } from './resolvers/api-token.ts';
 import { createLoaders, type Loaders } from './resolvers/loaders.ts';
+import { createFinalCounts } from './resolvers/sync-run.ts';
 import { buildCompilerSchema } from './schema/compiler-schema.ts';
 import { createAdmission } from './server/admission.ts';
 import { createAuthenticator } from './server/authenticator.ts';
@@ -68,6 +69,7 @@ export function createServer(options: {
   const receiver = createEventReceiver(webhookSync);
   const events = createEventFiling(sync.engine);
   const sessions = createSessions(() => sync.clock.now());
+  const finalCounts = createFinalCounts();
   const admission = createAdmission();
   const limits = createRateLimits({
     db: sync.db,
@@ -95,6 +97,7 @@ export function createServer(options: {
           loaders ??= createLoaders(own, viewer.project.id);
           return loaders;
         },
+        finalCounts,
         events,
         forgetToken: authenticator.forget,
       };

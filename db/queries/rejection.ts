@@ -63,31 +63,27 @@ export async function countRejectionsByReason(
     },
     { projectId, runIds },
   );
-  return new Map(
-    (rows as [string[], Stretch[]][]).flatMap(([ids, stretches]) =>
-      [...countByRun(ids, stretches)].map(([runId, counts]) => [runId, mostFrequentFirst(counts)] as const),
-    ),
-  );
-}
-
-function countByRun(
-  runIds: string[],
-  stretches: Stretch[],
-): ReadonlyMap<string, Map<RejectionReason, number>> {
-  const byRun = new Map<string, Map<RejectionReason, number>>();
-  for (const [reason, first, past, people] of stretches) {
-    for (const runId of runIds.slice(first, past)) {
-      const counts = byRun.get(runId) ?? new Map<RejectionReason, number>();
-      byRun.set(runId, counts.set(reason, (counts.get(reason) ?? 0) + people));
-    }
-  }
+  const byRun = new Map<string, RejectionCount[]>();
+  for (const [ids, stretches] of rows as [string[], Stretch[]][]) tellEachRun(byRun, ids, stretches);
+  for (const counts of byRun.values()) counts.sort(byFrequency);
   return byRun;
 }
 
-function mostFrequentFirst(counts: ReadonlyMap<RejectionReason, number>): RejectionCount[] {
-  return [...counts]
-    .map(([reason, count]) => ({ reason, count }))
-    .sort((left, right) => right.count - left.count || (left.reason < right.reason ? -1 : 1));
+function tellEachRun(byRun: Map<string, RejectionCount[]>, runIds: string[], stretches: Stretch[]): void {
+  for (const [reason, first, past, people] of stretches) {
+    for (let place = first; place < past; place++) {
+      const runId = runIds[place]!;
+      const counts = byRun.get(runId) ?? [];
+      if (counts.length === 0) byRun.set(runId, counts);
+      const known = counts.find((one) => one.reason === reason);
+      if (known) known.count += people;
+      else counts.push({ reason, count: people });
+    }
+  }
+}
+
+function byFrequency(left: RejectionCount, right: RejectionCount): number {
+  return right.count - left.count || (left.reason < right.reason ? -1 : 1);
 }
 
 /** The rejections of an export that still hold, within a range of keys. */

@@ -1,16 +1,29 @@
+import { LRUCache } from 'lru-cache';
 import type { Wanted } from '../../db/queries/card.ts';
 import type { PendingRemovalRow } from '../../db/queries/held-removal.ts';
+import type { RejectionCount } from '../../db/queries/rejection.ts';
 import { LEDGER_OUTCOMES, type LedgerOutcome, type RunMemberRow } from '../../db/queries/run-member.ts';
 import { countRuns, listRuns } from '../../db/queries/sync-run.ts';
 import type { ExportRow, SyncRunRow } from '../../db/tables.ts';
 import type { MemberOutcome, RejectionReason, RemovalDecision, SyncRunStatus } from '../../db/values.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
+import type { MaybePromise } from '../maybe-promise.ts';
 import { cancelRun } from '../sync/cancel-run.ts';
 import { decideRemovals } from '../sync/decide-removals.ts';
 import { carriedBy } from './card.ts';
 import { requirePartners } from './export.ts';
 import { type Connection, idKey, isRowId, type PageArgs, pageOf } from './page.ts';
+
+/** By the id of the run. */
+export type FinalCounts = LRUCache<string, readonly RejectionCount[]>;
+
+/** A run has up to some ten reasons, 1 kB. */
+const MAX_FINAL_COUNTS = 5_000;
+
+export function createFinalCounts(): FinalCounts {
+  return new LRUCache({ max: MAX_FINAL_COUNTS });
+}
 
 export async function requireRun({ load }: Context, runId: string): Promise<SyncRunRow> {
   const run = await load.syncRun.load(runId);
@@ -54,6 +67,22 @@ export function readRunsOf(
 
 export async function readExportOf({ load }: Context, run: SyncRunRow): Promise<ExportRow> {
   return carriedBy(run)?.export ?? (await load.export.load(run.export_id))!;
+}
+
+/** What is counted of a run that is over is good for ever, or until its ledger is deleted. */
+export function readRejectedByReason(
+  { load, finalCounts }: Context,
+  { id, finished_at: finishedAt, ledger_deleted_at: deletedAt }: SyncRunRow,
+): MaybePromise<readonly RejectionCount[]> {
+  if (deletedAt !== null) return [];
+  const known = finalCounts.get(id);
+  if (known) return known;
+  const counting = load.rejectionCounts.load(id);
+  if (finishedAt === null) return counting;
+  return counting.then((counts) => {
+    finalCounts.set(id, counts);
+    return counts;
+  });
 }
 
 /** The people of a held run who wait for a decision. */

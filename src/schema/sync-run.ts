@@ -5,6 +5,7 @@ import {
   decideSyncRun,
   readExportOf,
   readPendingRemovals,
+  readRejectedByReason,
   readRunMembers,
   readRuns,
 } from '../resolvers/sync-run.ts';
@@ -163,8 +164,8 @@ builder.node(SyncRun, {
       type: [RejectionCount],
       description:
         'The rejected, by reason, the most frequent first; of a run that is over they add up to counts.rejected. Empty once ledgerDeletedAt is set.',
-      extensions: reads({}),
-      resolve: (run, _args, ctx) => ctx.load.rejectionCounts.load(run.id),
+      extensions: reads({ run: ['finished_at', 'ledger_deleted_at'] }),
+      resolve: (run, _args, ctx) => readRejectedByReason(ctx, run),
     }),
     pendingRemovals: t.field({
       type: PendingRemovalConnection,
