@@ -43,6 +43,29 @@ test('each run tells whom it rejected by reason, the most frequent first, then b
   ]);
 });
 
+test('what was asked of a run that goes on is counted again once it is over', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  app.iterable.users.forget('gone@example.com');
+  const came = Promise.withResolvers<void>();
+  const answered = Promise.withResolvers<void>();
+  const hold = () => {
+    came.resolve();
+    return answered.promise;
+  };
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', times: 1, hold });
+  const cohort = await app.addCohort('Trial', [person('a'), person('gone'), without('nobody')]);
+  const { runId, exportId } = await app.startSync(cohort.id);
+  await came.promise;
+  const missing = { reason: 'MISSING_EMAIL', count: 1 };
+  expect(await readRuns(app, exportId)).toMatchObject([{ id: runId, rejectedByReason: [missing] }]);
+  answered.resolve();
+  await app.untilOver(runId);
+  const over = { id: runId, rejectedByReason: [{ reason: 'ITERABLE_FORGOTTEN', count: 1 }, missing] };
+  // The second time from memory.
+  for (let use = 0; use < 2; use++) expect(await readRuns(app, exportId)).toMatchObject([over]);
+});
+
 test('a run whose ledger was deleted tells no reasons any more, and its count stays', async () => {
   await using app = await startTestApp({ env: { ROLES: 'gateway,worker', LEDGER_RETENTION: '1d' } });
   await app.connect();
