@@ -5,7 +5,9 @@ import type { SyncRunRow } from '../tables.ts';
 import type { SyncRunStatus } from '../values.ts';
 import { inProject, isAnyOf, type ProjectScope } from './scope.ts';
 
-const byIds = hotStatement<{ projectId: string; ids: readonly string[] }>('runs_by_id');
+const byIds = hotStatement<{ projectId: string; ids: readonly string[] }>('runs_by_id', {
+  isShared: true,
+});
 
 /** Rows of it hold these columns; whole ones unless given. */
 export async function findRunsByIds(

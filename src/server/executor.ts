@@ -8,6 +8,8 @@ import type { Logger } from 'pino';
 import { type Caller, createSharedRounds } from '../../db/shared-rounds.ts';
 import type { Context, Viewer } from '../context.ts';
 import { CohortSyncError } from '../errors.ts';
+import type { MaybePromise } from '../maybe-promise.ts';
+import type { Pushed } from '../sync/mailbox.ts';
 import {
   MAX_ANSWER_BYTES,
   MAX_COST_AT_ONCE,
@@ -39,7 +41,7 @@ export interface Executor {
   /** Executes a query or a mutation. Throws CohortSyncError when it is refused or takes too long. */
   run(call: Call, caller: Caller): Promise<Answer>;
   /** The answers to the events of a subscription, or its errors. The iteration ends when it is returned. */
-  subscribe(call: Call): Promise<AsyncIterableIterator<Answer> | Answer>;
+  subscribe(call: Call): Promise<Pushed<Answer> | Answer>;
 }
 
 /**
@@ -68,7 +70,7 @@ export function createExecutor(options: {
     () => new CohortSyncError('RATE_LIMITED', 'The caller has gone.'),
   );
   /** By the event; its watchers get the very same object. */
-  const eventAnswers = new WeakMap<object, Map<string, Promise<Answer>>>();
+  const eventAnswers = new WeakMap<object, Map<string, MaybePromise<Answer>>>();
 
   function answerOf(result: ExecutionResult): Answer {
     const shown = result.errors
@@ -124,18 +126,14 @@ export function createExecutor(options: {
     }
   }
 
-  function answerEvent(call: Call, key: string, event: unknown): Promise<Answer> {
-    if (typeof event !== 'object' || event === null) return executeEvent(call, event);
-    let answers = eventAnswers.get(event);
-    if (!answers) {
-      answers = new Map();
-      eventAnswers.set(event, answers);
-    }
-    let answer = answers.get(key);
-    if (!answer) {
-      answer = executeEvent(call, event);
-      answers.set(key, answer);
-    }
+  function answerEvent(call: Call, key: string, event: object): MaybePromise<Answer> {
+    const answers = eventAnswers.get(event) ?? new Map<string, MaybePromise<Answer>>();
+    const known = answers.get(key);
+    if (known) return known;
+    const answer = executeEvent(call, event);
+    eventAnswers.set(event, answers.set(key, answer));
+    // Whoever comes later is told at once.
+    void answer.then((ready) => answers.set(key, ready));
     return answer;
   }
 
@@ -161,15 +159,20 @@ export function createExecutor(options: {
       if (!('operation' in args)) return answerOf({ errors: args });
       const source = await createSourceEventStream(args);
       if (!(Symbol.asyncIterator in source)) return answerOf(source);
-      const events = source[Symbol.asyncIterator]() as AsyncIterator<unknown>;
+      const events = source as Pushed<object>;
       const key = `${viewer.project.id} ${viewer.role} ${operation.id} ${JSON.stringify(variables)}`;
-      const answers: AsyncIterableIterator<Answer> = {
+      const answers: Pushed<Answer> = {
         async next() {
           const { done, value } = await events.next();
           return done
             ? { done, value: undefined }
             : { done: false, value: await answerEvent(call, key, value) };
         },
+        tellEach: (tell) =>
+          events.tellEach((event) => {
+            const answer = answerEvent(call, key, event);
+            return answer instanceof Promise ? answer.then(tell) : tell(answer);
+          }),
         async return() {
           await events.return?.();
           return { done: true, value: undefined };

@@ -1,4 +1,6 @@
+import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import type { Pushed } from '../sync/mailbox.ts';
 import type { Answer } from './executor.ts';
 
 /** A watcher that has this much unread is not written to until it has read. */
@@ -7,31 +9,42 @@ const DRAIN_POLL_MS = 50;
 /** The close code of a caller who is over a bound; graphql-ws does not try again after it. */
 export const TOO_MANY = 4429;
 
+/** Where the text of an answer is read, and who reads it. */
+export interface Reader {
+  socket: WebSocket;
+  /** What the socket writes to. */
+  stream: Duplex;
+  /** Of the operation, as the caller named it. */
+  id: string;
+}
+
 /**
  * Writes each answer as a message of the protocol, with its text as it is: all who are shown the same share it. The iteration
  * gives nothing, and ends with the answers.
  */
-export function writeAnswers(
-  socket: WebSocket,
-  id: string,
-  answers: AsyncIterator<Answer>,
-): AsyncIterableIterator<never> {
-  const head = `{"id":${JSON.stringify(id)},"type":"next","payload":`;
+export function writeAnswers(reader: Reader, answers: Pushed<Answer> | Answer): AsyncIterableIterator<never> {
+  const { socket } = reader;
+  const begin = bytesOf(`{"id":${JSON.stringify(reader.id)},"type":"next","payload":`);
   let isOver = false;
+
+  function write(answer: Answer): void | Promise<void> {
+    if (isOver || socket.readyState !== socket.OPEN) return;
+    const payload = payloadOf(answer);
+    // In one write: the header of the frame, and the message that shares its larger part with others.
+    reader.stream.write(`${frameHeader(begin.length + payload.length)}${begin}${payload}`, 'latin1');
+    // Newer snapshots replace older ones while they wait with the source instead of in the socket.
+    if (socket.bufferedAmount > MAX_UNREAD_BYTES) return untilRead(socket, Number.POSITIVE_INFINITY);
+  }
+
   const written: AsyncIterableIterator<never> = {
     async next() {
-      while (!isOver) {
-        const step = await answers.next();
-        if (step.done || isOver) break;
-        await send(socket, `${head}${step.value.text}}`);
-        // Newer snapshots replace older ones while they wait with the source instead of in the socket.
-        if (socket.bufferedAmount > MAX_UNREAD_BYTES) await untilRead(socket, Number.POSITIVE_INFINITY);
-      }
+      if ('text' in answers) await write(answers);
+      else await answers.tellEach(write);
       return { done: true, value: undefined };
     },
     async return() {
       isOver = true;
-      await answers.return?.();
+      if (!('text' in answers)) await answers.return?.();
       return { done: true, value: undefined };
     },
     [Symbol.asyncIterator]: () => written,
@@ -39,8 +52,31 @@ export function writeAnswers(
   return written;
 }
 
-export async function* once(answer: Answer): AsyncIterator<Answer> {
-  yield answer;
+/** The rest of the message, made once for all who are shown the answer. */
+const payloads = new WeakMap<Answer, string>();
+
+function payloadOf(answer: Answer): string {
+  let payload = payloads.get(answer);
+  if (payload === undefined) {
+    payload = bytesOf(`${answer.text}}`);
+    payloads.set(answer, payload);
+  }
+  return payload;
+}
+
+/** UTF-8 with a character for each byte: what is ASCII, as nearly all is, is not copied. */
+function bytesOf(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+/** The header of a text frame that is whole and not masked (RFC 6455, section 5.2), a character for each byte. */
+function frameHeader(length: number): string {
+  if (length < 126) return String.fromCharCode(0x81, length);
+  if (length < 0x1_0000) return String.fromCharCode(0x81, 126, length >> 8, length & 0xff);
+  const header = Buffer.alloc(10);
+  header.writeUInt16BE(0x817f);
+  header.writeBigUInt64BE(BigInt(length), 2);
+  return header.toString('latin1');
 }
 
 export function send(socket: WebSocket, data: string): Promise<void> {

@@ -5,6 +5,7 @@ import { CloseCode, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Viewer } from '../context.ts';
+import type { Pushed } from '../sync/mailbox.ts';
 import type { Admission } from './admission.ts';
 import type { Authenticator } from './authenticator.ts';
 import {
@@ -27,7 +28,7 @@ import { badRequest, overloaded, RefusalError, toGraphQLError, unauthenticated }
 import type { Sessions } from './sessions.ts';
 import { createPings } from './websocket-pings.ts';
 import { forbiddenReason, tokenOf } from './websocket-token.ts';
-import { once, send, TOO_MANY, untilRead, writeAnswers } from './websocket-writer.ts';
+import { send, TOO_MANY, untilRead, writeAnswers } from './websocket-writer.ts';
 
 const INIT_PATIENCE_MS = 10_000;
 /** What a socket may leave unread while it goes on asking, by answers to its pings for example. */
@@ -49,10 +50,13 @@ interface Subscribed {
 }
 
 interface Connection {
-  request: IncomingMessage;
+  /** Until it is known whose it is. */
+  request: IncomingMessage | undefined;
   socket: WebSocket;
+  stream: Duplex;
   address: string;
-  slots: ExecutionSlots;
+  /** Once something runs; most only watch. */
+  slots?: ExecutionSlots;
   left: AbortController;
   /** Of the message that is being taken. */
   messageBytes: number;
@@ -84,7 +88,8 @@ export function createSockets(options: {
 
   async function connect(connection: Connection, params: Readonly<Record<string, unknown>> | undefined) {
     const { socket, request, address } = connection;
-    const given = tokenOf(params, request);
+    const given = tokenOf(params, request!);
+    connection.request = undefined;
     try {
       const { viewer, expiresAt } = await authenticator.authenticate(given.authorization, address);
       // Gone meanwhile: nobody would take it out of the count.
@@ -123,6 +128,12 @@ export function createSockets(options: {
   /** A few at a time; the answer holds its place until the caller has read most of it. */
   async function run(connection: Connection, call: Call): Promise<Answer> {
     const { signal } = connection.left;
+    connection.slots ??= createExecutionSlots({
+      maxCost: MAX_RUNNING_PER_SOCKET,
+      maxCostPerKey: MAX_RUNNING_PER_SOCKET,
+      maxWaitingPerKey: MAX_OPERATIONS_PER_SOCKET,
+      maxWaiting: MAX_OPERATIONS_PER_SOCKET,
+    });
     const free = await connection.slots.acquire({ key: '', cost: 1, signal });
     try {
       const answer = await graphql.run(call, {
@@ -145,7 +156,7 @@ export function createSockets(options: {
     setImmediate(() => void untilRead(socket, ANSWER_PATIENCE_MS).then(release));
   }
 
-  async function subscribe(_connection: Connection, call: Call): Promise<AsyncIterator<Answer> | Answer> {
+  async function subscribe(_connection: Connection, call: Call): Promise<Pushed<Answer> | Answer> {
     if (subscriptions >= MAX_SUBSCRIPTIONS) throw overloaded('Too many subscriptions are open.');
     const answers = await graphql.subscribe(call);
     if (!(Symbol.asyncIterator in answers)) return answers;
@@ -156,15 +167,11 @@ export function createSockets(options: {
       isOpen = false;
     };
     return {
-      async next() {
-        const step = await answers.next();
-        if (step.done) close();
-        return step;
-      },
+      ...answers,
+      tellEach: (tell) => answers.tellEach(tell).finally(close),
       async return() {
         close();
-        await answers.return?.();
-        return { done: true, value: undefined };
+        return await answers.return!();
       },
     };
   }
@@ -210,7 +217,7 @@ export function createSockets(options: {
 
   async function answer(
     args: ExecutionArgs,
-    act: (connection: Connection, call: Call) => Promise<AsyncIterator<Answer> | Answer>,
+    act: (connection: Connection, call: Call) => Promise<Pushed<Answer> | Answer>,
   ): Promise<AsyncIterableIterator<never>> {
     const { id, connection, call, release } = args.rootValue as Subscribed;
     const answers = await act(connection, call)
@@ -219,25 +226,20 @@ export function createSockets(options: {
         return { result, text: JSON.stringify(result) };
       })
       .finally(release);
-    return writeAnswers(connection.socket, id, 'text' in answers ? once(answers) : answers);
+    return writeAnswers({ socket: connection.socket, stream: connection.stream, id }, answers);
   }
 
-  function open(socket: WebSocket, request: IncomingMessage, address: string) {
+  function open(socket: WebSocket, stream: Duplex, request: IncomingMessage, address: string) {
     pings.add(socket);
     // A message that is too large or broken, or a connection that is: ws has closed the socket with the code for it by then.
     socket.on('error', (error) => logger.debug({ err: error }, 'a WebSocket was broken off'));
     const connection: Connection = {
       request,
       socket,
+      stream,
       address,
       left: new AbortController(),
       messageBytes: 0,
-      slots: createExecutionSlots({
-        maxCost: MAX_RUNNING_PER_SOCKET,
-        maxCostPerKey: MAX_RUNNING_PER_SOCKET,
-        maxWaitingPerKey: MAX_OPERATIONS_PER_SOCKET,
-        maxWaiting: MAX_OPERATIONS_PER_SOCKET,
-      }),
     };
     const closed = protocol.opened(
       {
@@ -268,7 +270,7 @@ export function createSockets(options: {
 
   return {
     upgrade(request, socket, head, address) {
-      sockets.handleUpgrade(request, socket, head, (opened) => open(opened, request, address));
+      sockets.handleUpgrade(request, socket, head, (opened) => open(opened, socket, request, address));
     },
     async stop() {
       pings.stop();

@@ -8,12 +8,15 @@ import { loadUsage, type UsageRows } from '../../db/queries/messaging-usage.ts';
 import { findRunsByIds, listRuns } from '../../db/queries/sync-run.ts';
 import type { ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { createSharedLookup } from '../shared-lookup.ts';
-import { createMailbox, type Mailbox } from './mailbox.ts';
+import { createMailbox, type Mailbox, type Pushed } from './mailbox.ts';
 import { createRemembered, type Remembered } from './remembered.ts';
 import { snapshotInterval, USAGE_INTERVAL_MS } from './snapshot-interval.ts';
 
 /** Watchers who are told in one turn of the process: some milliseconds, in which nobody else is served. */
 const WATCHERS_IN_A_TURN = 200;
+
+/** From one reading to the next when a crowd takes longer than the interval: others of the process are served first. */
+const MIN_PAUSE_MS = 20;
 
 /**
  * Changes of runs, exports and integrations, in whatever process they were made. A notification makes this process read
@@ -22,11 +25,11 @@ const WATCHERS_IN_A_TURN = 200;
  */
 export interface Live extends Pick<Remembered, 'remember' | 'forget'> {
   /** Ends when the run is over. The caller has looked the run up in the project. */
-  watchRun(projectId: string, runId: string): AsyncIterableIterator<SyncRunRow>;
-  watchRuns(projectId: string, exportId?: number): AsyncIterableIterator<SyncRunRow>;
-  watchExports(projectId: string, exportId?: number): AsyncIterableIterator<ExportRow>;
-  watchIntegrations(projectId: string): AsyncIterableIterator<IntegrationRow>;
-  watchUsage(projectId: string, month: string): AsyncIterableIterator<{ month: string; rows: UsageRows }>;
+  watchRun(projectId: string, runId: string): Pushed<SyncRunRow>;
+  watchRuns(projectId: string, exportId?: number): Pushed<SyncRunRow>;
+  watchExports(projectId: string, exportId?: number): Pushed<ExportRow>;
+  watchIntegrations(projectId: string): Pushed<IntegrationRow>;
+  watchUsage(projectId: string, month: string): Pushed<{ month: string; rows: UsageRows }>;
   /** False while the connection that hears of changes is broken. */
   isHearing(): boolean;
   /** Told of tokens that were revoked. */
@@ -84,7 +87,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     return topics.has(`${noun}:${projectId}`) || topics.has(`${noun}:${projectId}:${id}`) || noun === 'run';
   }
 
-  /** At once, and then again after the interval if it was asked for meanwhile. */
+  /** At once, and then again, an interval after it was begun, if it was asked for meanwhile. */
   function readSoon(key: string, intervalMs: number, read: () => Promise<void>) {
     const known = readings.get(key);
     if (known) {
@@ -95,13 +98,17 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     readings.set(key, reading);
     const readOnce = () => {
       reading.isDue = false;
+      const begunAt = performance.now();
       read()
         .catch((error) => logger.warn({ err: error }, 'a change could not be read'))
         .finally(() => {
-          reading.timer = setTimeout(() => {
-            if (reading.isDue && !isStopped) readOnce();
-            else readings.delete(key);
-          }, intervalMs);
+          reading.timer = setTimeout(
+            () => {
+              if (reading.isDue && !isStopped) readOnce();
+              else readings.delete(key);
+            },
+            Math.max(MIN_PAUSE_MS, begunAt + intervalMs - performance.now()),
+          );
         });
     };
     readOnce();
@@ -188,7 +195,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       isLast = () => false,
       minIntervalMs = 0,
     }: { isLast?: (row: T) => boolean; minIntervalMs?: number } = {},
-  ): AsyncIterableIterator<T> {
+  ): Pushed<T> {
     const mailbox = createMailbox<T>({
       keyOf,
       isNews,
@@ -210,7 +217,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     refreshers.set(registered, refresh);
     const firstRead = refresh();
     firstRead.catch(() => undefined);
-    const next = mailbox.next.bind(mailbox);
+    const { next, tellEach } = mailbox;
     let isFirst = true;
     return Object.assign(mailbox, {
       // The first read's failure is the caller's to hear of.
@@ -220,6 +227,10 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
           await firstRead;
         }
         return await next();
+      },
+      async tellEach(tell: Parameters<typeof tellEach>[0]) {
+        await firstRead;
+        await tellEach(tell);
       },
     });
   }

@@ -1,5 +1,11 @@
+/** An iteration whose values can be had at once instead, without a promise for each. */
+export interface Pushed<T> extends AsyncIterableIterator<T> {
+  /** Tells each value when it comes, in place of next; waits for what `tell` returns. Resolves at the end. */
+  tellEach(tell: (value: T) => void | Promise<void>): Promise<void>;
+}
+
 /** Snapshots for one watcher who may read slowly: of each thing only the newest is kept, and none comes out of order. */
-export interface Mailbox<T> extends AsyncIterableIterator<T> {
+export interface Mailbox<T> extends Pushed<T> {
   put(snapshot: T): void;
   /** What is in it is still delivered; then the iteration ends. */
   finish(): void;
@@ -33,21 +39,32 @@ export function createMailbox<T>(options: {
 
   /** To the reader who waits, if there is one and something for them; when it is too early, later. */
   function deliver() {
-    const [entry] = waiting;
-    if (!reader || !entry || timer) return;
-    const earlyMs = deliveredAt + options.minIntervalMs - performance.now();
-    if (earlyMs > 0) {
-      timer = setTimeout(() => {
-        timer = undefined;
-        deliver();
-      }, earlyMs);
+    // A reader who is told may ask for the next one at once.
+    for (let [entry] = waiting; reader && entry && !timer; [entry] = waiting) {
+      const earlyMs = deliveredAt + options.minIntervalMs - performance.now();
+      if (earlyMs > 0) {
+        timer = setTimeout(() => {
+          timer = undefined;
+          deliver();
+        }, earlyMs);
+        return;
+      }
+      const read = reader;
+      reader = undefined;
+      deliveredAt = performance.now();
+      waiting.delete(entry[0]);
+      read({ done: false, value: entry[1] });
+    }
+  }
+
+  /** The next value is told to this reader, or the end. */
+  function listen(read: NonNullable<typeof reader>) {
+    if (waiting.size > 0 || !(isClosed || isFinished)) {
+      reader = read;
       return;
     }
-    const read = reader;
-    reader = undefined;
-    deliveredAt = performance.now();
-    waiting.delete(entry[0]);
-    read({ done: false, value: entry[1] });
+    close();
+    read({ done: true, value: undefined });
   }
 
   return {
@@ -66,12 +83,26 @@ export function createMailbox<T>(options: {
     },
     next() {
       return new Promise((resolve) => {
-        if (waiting.size === 0 && (isClosed || isFinished)) {
+        listen(resolve);
+        deliver();
+      });
+    },
+    tellEach(tell) {
+      return new Promise((resolve, reject) => {
+        const fail = (error: unknown) => {
           close();
-          resolve({ done: true, value: undefined });
-          return;
-        }
-        reader = resolve;
+          reject(error);
+        };
+        const read = (step: IteratorResult<T>) => {
+          if (step.done) return resolve();
+          const told = tell(step.value);
+          if (!told) return listen(read);
+          told.then(() => {
+            listen(read);
+            deliver();
+          }, fail);
+        };
+        listen(read);
         deliver();
       });
     },
