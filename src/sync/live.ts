@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Db } from '../../db/connect.ts';
 import { startListener } from '../../db/listen.ts';
@@ -8,15 +7,15 @@ import { loadUsage, type UsageRows } from '../../db/queries/messaging-usage.ts';
 import { findRunsByIds, listRuns } from '../../db/queries/sync-run.ts';
 import type { ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { createSharedLookup } from '../shared-lookup.ts';
+import { type Broadcast, createBroadcast } from './broadcast.ts';
 import { createMailbox, type Mailbox, type Pushed } from './mailbox.ts';
 import { createRemembered, type Remembered } from './remembered.ts';
 import { snapshotInterval, USAGE_INTERVAL_MS } from './snapshot-interval.ts';
 
-/** Watchers who are told in one turn of the process: some milliseconds, in which nobody else is served. */
-const WATCHERS_IN_A_TURN = 200;
-
-/** From one reading to the next when a crowd takes longer than the interval: others of the process are served first. */
-const MIN_PAUSE_MS = 20;
+/** What some watch, and how it is read for those who begin to. */
+interface Topic extends Broadcast<never> {
+  load: () => Promise<unknown[]>;
+}
 
 /**
  * Changes of runs, exports and integrations, in whatever process they were made. A notification makes this process read
@@ -41,12 +40,11 @@ export interface Live extends Pick<Remembered, 'remember' | 'forget'> {
 
 export function startLive(options: { db: Db; databaseUrl: string; logger: Logger }): Live {
   const { db, logger } = options;
-  const topics = new Map<string, Set<Mailbox<never>>>();
+  const topics = new Map<string, Topic>();
   /** How many topics of a project are watched. */
   const topicsOfProject = new Map<string, number>();
-  const loads = new Map<string, () => Promise<unknown[]>>();
   /** A thousand who begin to watch the same thing at once are shown the same row. */
-  const loadTopic = createSharedLookup((topic) => loads.get(topic)?.() ?? Promise.resolve([]));
+  const loadTopic = createSharedLookup((topic) => topics.get(topic)?.load() ?? Promise.resolve([]));
   const revocationListeners: ((tokenId: string) => void)[] = [];
   const gapListeners: (() => void)[] = [];
   const readings = new Map<string, { timer: NodeJS.Timeout | undefined; isDue: boolean }>();
@@ -77,7 +75,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     remembered.forget(projectId);
     if (noun === 'token') for (const tell of revocationListeners) tell(id);
     else if (isWatched(noun, projectId, id)) {
-      readSoon(payload, snapshotInterval(noun, topics.get(payload)?.size ?? 0), () =>
+      readSoon(payload, snapshotInterval(noun, topics.get(payload)?.watchers.size ?? 0), () =>
         readAgain(noun, projectId, id),
       );
     }
@@ -107,7 +105,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
               if (reading.isDue && !isStopped) readOnce();
               else readings.delete(key);
             },
-            Math.max(MIN_PAUSE_MS, begunAt + intervalMs - performance.now()),
+            Math.max(0, begunAt + intervalMs - performance.now()),
           );
         });
     };
@@ -120,12 +118,9 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       if (!topicsOfProject.has(projectId)) return;
       const [run] = await findRunsByIds(scope, [id]);
       if (!run) return;
-      const own = `run:${projectId}:${id}`;
-      await publish(
-        [own, `run:${projectId}`, `export-runs:${projectId}:${run.export_id}`],
-        run,
-        run.finished_at === null ? undefined : own,
-      );
+      const isLast = run.finished_at !== null;
+      tell([`run:${projectId}:${id}`], id, run, { isLast });
+      tell([`run:${projectId}`, `export-runs:${projectId}:${run.export_id}`], id, run);
       // An export shows its last run, so it is news when that begins or ends.
       if (lastStatus.get(id) !== run.status) {
         lastStatus.set(id, run.status);
@@ -134,26 +129,18 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       }
     } else if (noun === 'export') {
       const [exported] = await findExportsByIds(scope, [Number(id)]);
-      if (exported) await publish([`export:${projectId}:${id}`, `export:${projectId}`], exported);
+      if (exported) tell([`export:${projectId}:${id}`, `export:${projectId}`], id, exported);
     } else if (noun === 'integration') {
       const [integration] = await findIntegrationsByIds(scope, [id]);
-      if (integration) await publish([`integration:${projectId}`], integration);
+      if (integration) tell([`integration:${projectId}`], id, integration);
     } else if (noun === 'usage') {
-      await publish([`usage:${projectId}:${id}`], { month: id, rows: await loadUsage(scope, id) });
+      tell([`usage:${projectId}:${id}`], id, { month: id, rows: await loadUsage(scope, id) });
     }
   }
 
-  /** Tells all who watch one of the topics. Those of the topic `over` hear nothing more after it. */
-  async function publish(names: string[], snapshot: unknown, over?: string) {
-    let told = 0;
-    for (const name of names) {
-      // Whoever comes meanwhile is told too.
-      for (const mailbox of topics.get(name) ?? []) {
-        mailbox.put(snapshot as never);
-        if (name === over) mailbox.finish();
-        if (++told % WATCHERS_IN_A_TURN === 0) await nextTurn();
-      }
-    }
+  /** Tells all who watch one of the topics. */
+  function tell(names: string[], key: string, snapshot: unknown, options?: { isLast: boolean }) {
+    for (const name of names) topics.get(name)?.tell(key, snapshot as never, options);
   }
 
   const refreshers = new Map<Mailbox<never>, () => Promise<void>>();
@@ -165,20 +152,18 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     }
   }
 
-  function openTopic(topic: string, load: () => Promise<unknown[]>): Set<Mailbox<never>> {
+  function openTopic(topic: string, load: () => Promise<unknown[]>): Topic {
     const known = topics.get(topic);
     if (known) return known;
-    const watchers = new Set<Mailbox<never>>();
-    topics.set(topic, watchers);
-    loads.set(topic, load);
+    const opened = { ...createBroadcast<never>(), load };
+    topics.set(topic, opened);
     const project = projectOf(topic);
     topicsOfProject.set(project, (topicsOfProject.get(project) ?? 0) + 1);
-    return watchers;
+    return opened;
   }
 
   function closeTopic(topic: string): void {
     topics.delete(topic);
-    loads.delete(topic);
     const project = projectOf(topic);
     const rest = topicsOfProject.get(project)! - 1;
     if (rest === 0) topicsOfProject.delete(project);
@@ -202,13 +187,13 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       minIntervalMs,
       onClose: () => {
         refreshers.delete(mailbox as unknown as Mailbox<never>);
-        const watchers = topics.get(topic);
+        const watchers = topics.get(topic)?.watchers;
         watchers?.delete(mailbox as unknown as Mailbox<never>);
         if (watchers?.size === 0) closeTopic(topic);
       },
     });
     const registered = mailbox as unknown as Mailbox<never>;
-    openTopic(topic, load).add(registered);
+    openTopic(topic, load).watchers.add(registered);
     const refresh = async () => {
       const rows = (await loadTopic(topic)) as T[];
       for (const row of rows) mailbox.put(row);
@@ -286,7 +271,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       isStopped = true;
       remembered.setHearing(false);
       for (const reading of readings.values()) clearTimeout(reading.timer);
-      for (const watchers of [...topics.values()]) for (const mailbox of [...watchers]) mailbox.finish();
+      for (const { watchers } of [...topics.values()]) for (const mailbox of [...watchers]) mailbox.finish();
       await listener.stop();
     },
   };
