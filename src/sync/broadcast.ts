@@ -6,7 +6,9 @@ const WATCHERS_IN_A_TURN = 200;
 
 /** Those who watch the same thing or things. */
 export interface Broadcast<T> {
-  readonly watchers: Set<Mailbox<T>>;
+  readonly watchers: ReadonlySet<Mailbox<T>>;
+  add(watcher: Mailbox<T>): void;
+  delete(watcher: Mailbox<T>): void;
   /**
    * Tells everybody, some at a time. A newer snapshot of the same key takes the place of one that is being told, from where
    * that has come to, so that nobody waits for longer than it takes to tell everybody once. After the last one they hear
@@ -28,7 +30,10 @@ export function createBroadcast<T>(): Broadcast<T> {
 
   async function tellEverybody(telling: Telling<T>) {
     let told = 0;
-    for (let ring = watchers.values(); telling.left > 0; telling.left--) {
+    let ring = watchers.values();
+    while (telling.left > 0) {
+      // Before the wait: what comes meanwhile is for everybody.
+      telling.left--;
       let step = ring.next();
       if (step.done) {
         ring = watchers.values();
@@ -43,6 +48,12 @@ export function createBroadcast<T>(): Broadcast<T> {
 
   return {
     watchers,
+    add(watcher) {
+      watchers.add(watcher);
+      // It stands at the end, and none of the others is to be left out for it.
+      for (const telling of tellings.values()) telling.left++;
+    },
+    delete: (watcher) => void watchers.delete(watcher),
     tell(key, snapshot, { isLast = false } = {}) {
       const known = tellings.get(key);
       if (known) {

@@ -187,13 +187,13 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       minIntervalMs,
       onClose: () => {
         refreshers.delete(mailbox as unknown as Mailbox<never>);
-        const watchers = topics.get(topic)?.watchers;
-        watchers?.delete(mailbox as unknown as Mailbox<never>);
-        if (watchers?.size === 0) closeTopic(topic);
+        const watched = topics.get(topic);
+        watched?.delete(mailbox as unknown as Mailbox<never>);
+        if (watched?.watchers.size === 0) closeTopic(topic);
       },
     });
     const registered = mailbox as unknown as Mailbox<never>;
-    openTopic(topic, load).watchers.add(registered);
+    openTopic(topic, load).add(registered);
     const refresh = async () => {
       const rows = (await loadTopic(topic)) as T[];
       for (const row of rows) mailbox.put(row);
