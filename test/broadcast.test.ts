@@ -1,14 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type Broadcast, createBroadcast } from '../src/sync/broadcast.ts';
-import { createMailbox } from '../src/sync/mailbox.ts';
+import { Mailbox } from '../src/sync/mailbox.ts';
 
 interface Snapshot {
   revision: number;
 }
 
 function watch(broadcast: Broadcast<Snapshot>) {
-  const mailbox = createMailbox<Snapshot>({
+  const mailbox = new Mailbox<Snapshot>({
     keyOf: () => 'run',
     isNews: (one, before) => one.revision > before.revision,
     minIntervalMs: 0,
@@ -62,7 +62,7 @@ test('who comes or goes while it is told costs nobody a snapshot', async () => {
 test('things of different keys are told side by side', async () => {
   const { broadcast, crowd } = await beginToTell(1_000);
   const other: number[] = [];
-  const mailbox = createMailbox<Snapshot>({
+  const mailbox = new Mailbox<Snapshot>({
     keyOf: ({ revision }) => String(revision > 100),
     isNews: (one, before) => one.revision > before.revision,
     minIntervalMs: 0,

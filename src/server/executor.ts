@@ -159,29 +159,42 @@ export function createExecutor(options: {
       if (!('operation' in args)) return answerOf({ errors: args });
       const source = await createSourceEventStream(args);
       if (!(Symbol.asyncIterator in source)) return answerOf(source);
-      const events = source as Pushed<object>;
       const key = `${viewer.project.id} ${viewer.role} ${operation.id} ${JSON.stringify(variables)}`;
-      const answers: Pushed<Answer> = {
-        async next() {
-          const { done, value } = await events.next();
-          return done
-            ? { done, value: undefined }
-            : { done: false, value: await answerEvent(call, key, value) };
-        },
-        tellEach: (tell) =>
-          events.tellEach((event) => {
-            const answer = answerEvent(call, key, event);
-            return answer instanceof Promise ? answer.then(tell) : tell(answer);
-          }),
-        async return() {
-          await events.return?.();
-          return { done: true, value: undefined };
-        },
-        [Symbol.asyncIterator]: () => answers,
-      };
-      return answers;
+      return new EventAnswers(source as Pushed<object>, (event) => answerEvent(call, key, event));
     },
   };
+}
+
+/** The answers to events; a class, because there are ten thousand of them. */
+class EventAnswers implements Pushed<Answer> {
+  readonly #events: Pushed<object>;
+  readonly #answer: (event: object) => MaybePromise<Answer>;
+
+  constructor(events: Pushed<object>, answer: (event: object) => MaybePromise<Answer>) {
+    this.#events = events;
+    this.#answer = answer;
+  }
+
+  async next(): Promise<IteratorResult<Answer>> {
+    const { done, value } = await this.#events.next();
+    return done ? { done, value: undefined } : { done: false, value: await this.#answer(value) };
+  }
+
+  tellEach(tell: (answer: Answer) => void | Promise<void>): Promise<void> {
+    return this.#events.tellEach((event) => {
+      const answer = this.#answer(event);
+      return answer instanceof Promise ? answer.then(tell) : tell(answer);
+    });
+  }
+
+  async return(): Promise<IteratorResult<Answer>> {
+    await this.#events.return?.();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
 }
 
 function tookTooLong(deadlineMs: number): Error {

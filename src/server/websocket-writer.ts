@@ -20,36 +20,56 @@ export interface Reader {
 
 /**
  * Writes each answer as a message of the protocol, with its text as it is: all who are shown the same share it. The iteration
- * gives nothing, and ends with the answers.
+ * gives nothing, and ends with the answers. A class, because there are ten thousand of them.
  */
-export function writeAnswers(reader: Reader, answers: Pushed<Answer> | Answer): AsyncIterableIterator<never> {
-  const { socket } = reader;
-  const begin = bytesOf(`{"id":${JSON.stringify(reader.id)},"type":"next","payload":`);
-  let isOver = false;
+export class AnswerWriter implements AsyncIterableIterator<never> {
+  readonly #reader: Reader;
+  readonly #answers: Pushed<Answer> | Answer;
+  /** A character for each byte. */
+  readonly #begin: string;
+  readonly #onEnd: () => void;
+  #isOver = false;
 
-  function write(answer: Answer): void | Promise<void> {
-    if (isOver || socket.readyState !== socket.OPEN) return;
+  constructor(reader: Reader, answers: Pushed<Answer> | Answer, onEnd: () => void) {
+    this.#reader = reader;
+    this.#answers = answers;
+    this.#begin = bytesOf(`{"id":${JSON.stringify(reader.id)},"type":"next","payload":`);
+    this.#onEnd = onEnd;
+  }
+
+  async next(): Promise<IteratorResult<never>> {
+    if (!this.#isOver) {
+      if ('text' in this.#answers) await this.#write(this.#answers);
+      else await this.#answers.tellEach((answer) => this.#write(answer));
+      this.#end();
+    }
+    return { done: true, value: undefined };
+  }
+
+  async return(): Promise<IteratorResult<never>> {
+    this.#end();
+    if (!('text' in this.#answers)) await this.#answers.return?.();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #end(): void {
+    if (!this.#isOver) this.#onEnd();
+    this.#isOver = true;
+  }
+
+  #write(answer: Answer): void | Promise<void> {
+    const { socket, stream } = this.#reader;
+    if (this.#isOver || socket.readyState !== socket.OPEN) return;
     const payload = payloadOf(answer);
     // In one write: the header of the frame, and the message that shares its larger part with others.
-    reader.stream.write(`${frameHeader(begin.length + payload.length)}${begin}${payload}`, 'latin1');
+    stream.write(`${frameHeader(this.#begin.length + payload.length)}${this.#begin}${payload}`, 'latin1');
     // Newer snapshots replace older ones while they wait with the source instead of in the socket.
     if (socket.bufferedAmount > MAX_UNREAD_BYTES) return untilRead(socket, Number.POSITIVE_INFINITY);
   }
-
-  const written: AsyncIterableIterator<never> = {
-    async next() {
-      if ('text' in answers) await write(answers);
-      else await answers.tellEach(write);
-      return { done: true, value: undefined };
-    },
-    async return() {
-      isOver = true;
-      if (!('text' in answers)) await answers.return?.();
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]: () => written,
-  };
-  return written;
 }
 
 /** The rest of the message, made once for all who are shown the answer. */

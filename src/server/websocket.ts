@@ -28,7 +28,7 @@ import { badRequest, overloaded, RefusalError, toGraphQLError, unauthenticated }
 import type { Sessions } from './sessions.ts';
 import { createPings } from './websocket-pings.ts';
 import { forbiddenReason, tokenOf } from './websocket-token.ts';
-import { send, TOO_MANY, untilRead, writeAnswers } from './websocket-writer.ts';
+import { AnswerWriter, send, TOO_MANY, untilRead } from './websocket-writer.ts';
 
 const INIT_PATIENCE_MS = 10_000;
 /** What a socket may leave unread while it goes on asking, by answers to its pings for example. */
@@ -57,7 +57,8 @@ interface Connection {
   address: string;
   /** Once something runs; most only watch. */
   slots?: ExecutionSlots;
-  left: AbortController;
+  /** Aborted when the socket closes; there once something runs. */
+  left?: AbortController;
   /** Of the message that is being taken. */
   messageBytes: number;
   viewer?: Viewer;
@@ -127,6 +128,10 @@ export function createSockets(options: {
 
   /** A few at a time; the answer holds its place until the caller has read most of it. */
   async function run(connection: Connection, call: Call): Promise<Answer> {
+    const { socket } = connection;
+    connection.left ??= new AbortController();
+    // Nobody would abort it any more.
+    if (socket.readyState !== socket.OPEN) connection.left.abort(gone());
     const { signal } = connection.left;
     connection.slots ??= createExecutionSlots({
       maxCost: MAX_RUNNING_PER_SOCKET,
@@ -158,22 +163,14 @@ export function createSockets(options: {
 
   async function subscribe(_connection: Connection, call: Call): Promise<Pushed<Answer> | Answer> {
     if (subscriptions >= MAX_SUBSCRIPTIONS) throw overloaded('Too many subscriptions are open.');
-    const answers = await graphql.subscribe(call);
-    if (!(Symbol.asyncIterator in answers)) return answers;
+    // Before the first wait, so that those who come at once are counted too.
     subscriptions++;
-    let isOpen = true;
-    const close = () => {
-      if (isOpen) subscriptions--;
-      isOpen = false;
-    };
-    return {
-      ...answers,
-      tellEach: (tell) => answers.tellEach(tell).finally(close),
-      async return() {
-        close();
-        return await answers.return!();
-      },
-    };
+    const answers = await graphql.subscribe(call).catch((error) => {
+      subscriptions--;
+      throw error;
+    });
+    if ('text' in answers) subscriptions--;
+    return answers;
   }
 
   const protocol = makeServer<Record<string, unknown>, Connection>({
@@ -218,7 +215,7 @@ export function createSockets(options: {
   async function answer(
     args: ExecutionArgs,
     act: (connection: Connection, call: Call) => Promise<Pushed<Answer> | Answer>,
-  ): Promise<AsyncIterableIterator<never>> {
+  ): Promise<AnswerWriter> {
     const { id, connection, call, release } = args.rootValue as Subscribed;
     const answers = await act(connection, call)
       .catch((error): Answer => {
@@ -226,7 +223,9 @@ export function createSockets(options: {
         return { result, text: JSON.stringify(result) };
       })
       .finally(release);
-    return writeAnswers({ socket: connection.socket, stream: connection.stream, id }, answers);
+    const { socket, stream } = connection;
+    const end = 'text' in answers ? () => undefined : () => void subscriptions--;
+    return new AnswerWriter({ socket, stream, id }, answers, end);
   }
 
   function open(socket: WebSocket, stream: Duplex, request: IncomingMessage, address: string) {
@@ -238,7 +237,6 @@ export function createSockets(options: {
       socket,
       stream,
       address,
-      left: new AbortController(),
       messageBytes: 0,
     };
     const closed = protocol.opened(
@@ -260,7 +258,7 @@ export function createSockets(options: {
       connection,
     );
     socket.once('close', (code, reason) => {
-      connection.left.abort(new Error('The caller has gone.'));
+      connection.left?.abort(gone());
       connection.forget?.();
       closed(code, String(reason)).catch((error) =>
         logger.warn({ err: error }, 'a socket was not closed cleanly'),
@@ -279,3 +277,5 @@ export function createSockets(options: {
     },
   };
 }
+
+const gone = () => new Error('The caller has gone.');

@@ -8,7 +8,7 @@ import { findRunsByIds, listRuns } from '../../db/queries/sync-run.ts';
 import type { ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { createSharedLookup } from '../shared-lookup.ts';
 import { type Broadcast, createBroadcast } from './broadcast.ts';
-import { createMailbox, type Mailbox, type Pushed } from './mailbox.ts';
+import { Mailbox, type Pushed } from './mailbox.ts';
 import { createRemembered, type Remembered } from './remembered.ts';
 import { snapshotInterval, USAGE_INTERVAL_MS } from './snapshot-interval.ts';
 
@@ -181,14 +181,15 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       minIntervalMs = 0,
     }: { isLast?: (row: T) => boolean; minIntervalMs?: number } = {},
   ): Pushed<T> {
-    const mailbox = createMailbox<T>({
+    const mailbox = new Mailbox<T>({
       keyOf,
       isNews,
       minIntervalMs,
-      onClose: () => {
-        refreshers.delete(mailbox as unknown as Mailbox<never>);
+      onClose: (closed) => {
+        const own = closed as unknown as Mailbox<never>;
+        refreshers.delete(own);
         const watched = topics.get(topic);
-        watched?.delete(mailbox as unknown as Mailbox<never>);
+        watched?.delete(own);
         if (watched?.watchers.size === 0) closeTopic(topic);
       },
     });
@@ -200,24 +201,8 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       if (rows.some(isLast)) mailbox.finish();
     };
     refreshers.set(registered, refresh);
-    const firstRead = refresh();
-    firstRead.catch(() => undefined);
-    const { next, tellEach } = mailbox;
-    let isFirst = true;
-    return Object.assign(mailbox, {
-      // The first read's failure is the caller's to hear of.
-      async next() {
-        if (isFirst) {
-          isFirst = false;
-          await firstRead;
-        }
-        return await next();
-      },
-      async tellEach(tell: Parameters<typeof tellEach>[0]) {
-        await firstRead;
-        await tellEach(tell);
-      },
-    });
+    mailbox.beginWith(refresh());
+    return mailbox;
   }
 
   return {

@@ -4,114 +4,145 @@ export interface Pushed<T> extends AsyncIterableIterator<T> {
   tellEach(tell: (value: T) => void | Promise<void>): Promise<void>;
 }
 
-/** Snapshots for one watcher who may read slowly: of each thing only the newest is kept, and none comes out of order. */
-export interface Mailbox<T> extends Pushed<T> {
-  put(snapshot: T): void;
-  /** What is in it is still delivered; then the iteration ends. */
-  finish(): void;
-}
-
-export function createMailbox<T>(options: {
+interface MailboxOptions<T> {
   keyOf: (snapshot: T) => string;
   /** False for a snapshot that is no news after the one before it. */
   isNews: (snapshot: T, before: T) => boolean;
   /** Between two deliveries; of what comes meanwhile only the newest is kept. */
   minIntervalMs: number;
-  onClose: () => void;
-}): Mailbox<T> {
-  const waiting = new Map<string, T>();
-  const newest = new Map<string, T>();
-  let reader: ((result: IteratorResult<T>) => void) | undefined;
-  let isFinished = false;
-  let isClosed = false;
-  let deliveredAt = Number.NEGATIVE_INFINITY;
-  let timer: NodeJS.Timeout | undefined;
+  onClose: (mailbox: Mailbox<T>) => void;
+}
 
-  function close() {
-    if (isClosed) return;
-    isClosed = true;
-    clearTimeout(timer);
-    waiting.clear();
-    options.onClose();
-    reader?.({ done: true, value: undefined });
-    reader = undefined;
+type Read<T> = (step: IteratorResult<T>) => void;
+
+/**
+ * Snapshots for one watcher who may read slowly: of each thing only the newest is kept, and none comes out of order. A
+ * class, because there are ten thousand of them.
+ */
+export class Mailbox<T> implements Pushed<T> {
+  readonly #options: MailboxOptions<T>;
+  readonly #waiting = new Map<string, T>();
+  readonly #newest = new Map<string, T>();
+  /** What is awaited before the first delivery; its failure is the reader's to hear of. */
+  #begun: Promise<void> | undefined;
+  #reader: Read<T> | undefined;
+  #isFinished = false;
+  #isClosed = false;
+  #deliveredAt = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: MailboxOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Nothing is delivered before this, which fails the first reading if it fails. */
+  beginWith(begun: Promise<void>): void {
+    this.#begun = begun;
+    begun.catch(() => undefined);
+  }
+
+  put(snapshot: T): void {
+    if (this.#isClosed || this.#isFinished) return;
+    const key = this.#options.keyOf(snapshot);
+    const before = this.#newest.get(key);
+    if (before !== undefined && !this.#options.isNews(snapshot, before)) return;
+    this.#newest.set(key, snapshot);
+    this.#waiting.set(key, snapshot);
+    this.#deliver();
+  }
+
+  /** What is in it is still delivered; then the iteration ends. */
+  finish(): void {
+    this.#isFinished = true;
+    if (this.#waiting.size === 0) this.#close();
+  }
+
+  async next(): Promise<IteratorResult<T>> {
+    await this.#untilBegun();
+    return await new Promise((resolve) => {
+      this.#listen(resolve);
+      this.#deliver();
+    });
+  }
+
+  tellEach(tell: (value: T) => void | Promise<void>): Promise<void> {
+    return this.#untilBegun().then(
+      () =>
+        new Promise((resolve, reject) => {
+          const read: Read<T> = (step) => {
+            if (step.done) return resolve();
+            const told = tell(step.value);
+            if (!told) return this.#listen(read);
+            told.then(
+              () => {
+                this.#listen(read);
+                this.#deliver();
+              },
+              (error: unknown) => {
+                this.#close();
+                reject(error);
+              },
+            );
+          };
+          this.#listen(read);
+          this.#deliver();
+        }),
+    );
+  }
+
+  async return(): Promise<IteratorResult<T>> {
+    this.#close();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #untilBegun(): Promise<void> {
+    const begun = this.#begun;
+    this.#begun = undefined;
+    await begun;
+  }
+
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#waiting.clear();
+    this.#options.onClose(this);
+    this.#reader?.({ done: true, value: undefined });
+    this.#reader = undefined;
   }
 
   /** To the reader who waits, if there is one and something for them; when it is too early, later. */
-  function deliver() {
+  #deliver(): void {
     // A reader who is told may ask for the next one at once.
-    for (let [entry] = waiting; reader && entry && !timer; [entry] = waiting) {
-      const earlyMs = deliveredAt + options.minIntervalMs - performance.now();
+    for (let [entry] = this.#waiting; this.#reader && entry && !this.#timer; [entry] = this.#waiting) {
+      const { minIntervalMs } = this.#options;
+      const earlyMs = minIntervalMs === 0 ? 0 : this.#deliveredAt + minIntervalMs - performance.now();
       if (earlyMs > 0) {
-        timer = setTimeout(() => {
-          timer = undefined;
-          deliver();
+        this.#timer = setTimeout(() => {
+          this.#timer = undefined;
+          this.#deliver();
         }, earlyMs);
         return;
       }
-      const read = reader;
-      reader = undefined;
-      deliveredAt = performance.now();
-      waiting.delete(entry[0]);
+      const read = this.#reader;
+      this.#reader = undefined;
+      if (minIntervalMs > 0) this.#deliveredAt = performance.now();
+      this.#waiting.delete(entry[0]);
       read({ done: false, value: entry[1] });
     }
   }
 
   /** The next value is told to this reader, or the end. */
-  function listen(read: NonNullable<typeof reader>) {
-    if (waiting.size > 0 || !(isClosed || isFinished)) {
-      reader = read;
+  #listen(read: Read<T>): void {
+    if (this.#waiting.size > 0 || !(this.#isClosed || this.#isFinished)) {
+      this.#reader = read;
       return;
     }
-    close();
+    this.#close();
     read({ done: true, value: undefined });
   }
-
-  return {
-    put(snapshot) {
-      if (isClosed || isFinished) return;
-      const key = options.keyOf(snapshot);
-      const before = newest.get(key);
-      if (before !== undefined && !options.isNews(snapshot, before)) return;
-      newest.set(key, snapshot);
-      waiting.set(key, snapshot);
-      deliver();
-    },
-    finish() {
-      isFinished = true;
-      if (waiting.size === 0) close();
-    },
-    next() {
-      return new Promise((resolve) => {
-        listen(resolve);
-        deliver();
-      });
-    },
-    tellEach(tell) {
-      return new Promise((resolve, reject) => {
-        const fail = (error: unknown) => {
-          close();
-          reject(error);
-        };
-        const read = (step: IteratorResult<T>) => {
-          if (step.done) return resolve();
-          const told = tell(step.value);
-          if (!told) return listen(read);
-          told.then(() => {
-            listen(read);
-            deliver();
-          }, fail);
-        };
-        listen(read);
-        deliver();
-      });
-    },
-    async return() {
-      close();
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
 }
