@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionResult, GraphQLSchema } from 'graphql';
-import { createYoga } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import type { Viewer } from '../context.ts';
 import type { Answer, Call } from './executor.ts';
@@ -23,7 +22,10 @@ export interface EventStreams {
   ): Promise<void>;
 }
 
-/** Yoga speaks the protocol; documents are prepared and executed by the same code as for every other transport. */
+/**
+ * Yoga speaks the protocol; documents are prepared and executed by the same code as for every other transport. It is loaded
+ * for the first who asks for a stream: many a gateway is asked for none, and Yoga takes some 15 MB.
+ */
 export function createEventStreams(options: {
   schema: GraphQLSchema;
   graphql: Graphql;
@@ -39,41 +41,44 @@ export function createEventStreams(options: {
     return Symbol.asyncIterator in answers ? resultsOf(answers) : answers.result;
   }
 
-  const yoga = createYoga<StreamContext>({
-    schema: options.schema,
-    graphqlEndpoint: '*',
-    landingPage: false,
-    graphiql: false,
-    cors: false,
-    batching: false,
-    multipart: false,
-    logging: false,
-    maskedErrors: false,
-    parserAndValidationCache: false,
-    plugins: [
-      {
-        onRequestParse({ setRequestParser }) {
-          // The document has been read and prepared; Yoga wants to see one.
-          setRequestParser(() => ({ query: '{ __typename }' }));
+  const createYoga = async () =>
+    (await import('graphql-yoga')).createYoga<StreamContext>({
+      schema: options.schema,
+      graphqlEndpoint: '*',
+      landingPage: false,
+      graphiql: false,
+      cors: false,
+      batching: false,
+      multipart: false,
+      logging: false,
+      maskedErrors: false,
+      parserAndValidationCache: false,
+      plugins: [
+        {
+          onRequestParse({ setRequestParser }) {
+            // The document has been read and prepared; Yoga wants to see one.
+            setRequestParser(() => ({ query: '{ __typename }' }));
+          },
+          onParams({ setParamsHandler, context }) {
+            const { viewer, prepared, response } = context as unknown as StreamContext;
+            setParamsHandler(async () => {
+              try {
+                return await answer({ viewer, ...prepared }, response);
+              } catch (error) {
+                return { errors: [presentError(error, logger)] };
+              }
+            });
+          },
         },
-        onParams({ setParamsHandler, context }) {
-          const { viewer, prepared, response } = context as unknown as StreamContext;
-          setParamsHandler(async () => {
-            try {
-              return await answer({ viewer, ...prepared }, response);
-            } catch (error) {
-              return { errors: [presentError(error, logger)] };
-            }
-          });
-        },
-      },
-    ],
-  });
+      ],
+    });
+  let yoga: ReturnType<typeof createYoga> | undefined;
   return {
     async handle(request, response, call) {
       // nginx would hold events back.
       response.setHeader('x-accel-buffering', 'no');
-      await yoga.handle(request, response, { ...call, response } as never);
+      yoga ??= createYoga();
+      await (await yoga).handle(request, response, { ...call, response } as never);
     },
   };
 }
