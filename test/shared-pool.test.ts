@@ -5,6 +5,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { connectDatabase, type Database, type Db } from '../db/connect.ts';
 import { TooManyWaitingError } from '../db/fair-slots.ts';
+import { hotStatement } from '../db/hot-statement.ts';
 import { createSharedPool, type SharedPool } from '../db/shared-pool.ts';
 import { createTestDatabase, type TestDatabase } from './support/database.ts';
 
@@ -75,6 +76,41 @@ test('a statement under way ends in PostgreSQL with the abort, and not only for 
   await ended;
   expect(await countRunning('aborted')).toBe(0);
 });
+
+test('a shared statement is sent once for those of a key who wait, and ends when the last of them has left', async () => {
+  await using opened = openShared({ connections: 4, perKey: 4 });
+  const statement = hotStatement<object>('shared_sleep', { isShared: true });
+  const callers = ['first', 'second', 'third', 'stranger'].map((name) => {
+    const left = new AbortController();
+    const key = name === 'stranger' ? 'another' : 'caller';
+    const db = opened.shared.viewFor({ key, signal: left.signal });
+    const ask = () => statement.run(db, '', () => sql`select pg_sleep(60), 'shared' as name`, {});
+    return { left, ask };
+  });
+  const leave = async (caller: Caller, asked: Promise<unknown>) => {
+    caller.left.abort(reason);
+    await expect(asked).rejects.toBe(reason);
+  };
+  const [first, second, third, stranger] = callers as [Caller, Caller, Caller, Caller];
+  const alone = first.ask();
+  await untilRunning('shared', 1);
+  // They came while it was under way, and are not told what was so before; a stranger shares nothing with them.
+  const [two, three, foreign] = [second.ask(), third.ask(), stranger.ask()];
+  await untilRunning('shared', 2);
+  await leave(first, alone);
+  await untilRunning('shared', 2);
+  await leave(second, two);
+  expect(await countRunning('shared')).toBe(2);
+  await leave(third, three);
+  await untilRunning('shared', 1);
+  await leave(stranger, foreign);
+  await untilRunning('shared', 0);
+});
+
+interface Caller {
+  left: AbortController;
+  ask(): Promise<unknown>;
+}
 
 test('a connection whose statement was cancelled serves the next one', async () => {
   await using opened = openShared({ connections: 1 });
