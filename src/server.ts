@@ -87,8 +87,8 @@ export function createServer(options: {
       const own = { ...sync, db: sync.pool.viewFor({ key: viewer.tokenId, signal }) };
       let loaders: Loaders | undefined;
       const context = {
-        // What Pothos remembers of a role is good for all that the viewer does. Under the context itself, its map would keep
-        // the leavings of each operation until a full garbage collection.
+        // What Pothos remembers of a role is good for all that the viewer does; it remembers nothing else, for node() is ours.
+        // Under the context itself, its map would keep the leavings of each operation until a full garbage collection.
         [contextCacheSymbol]: viewer,
         viewer,
         sync: own,

@@ -109,6 +109,29 @@ test('a mutation is seen by the very next question, also in what is remembered',
   expect(await delays()).toBe(0);
 });
 
+test('an object is read anew each time that it is asked for by its id', async () => {
+  await using app = await startCounting({ env: GATEWAY });
+  await app.connect();
+  await addExports(app, 1);
+  const { exports } = await app.api.query('{ exports { edges { node { id } } } }');
+  const { id } = exports.edges[0].node;
+  const status = async () => {
+    const asked = await app.api.query('query ($id: ID!) { node(id: $id) { ... on Export { status } } }', {
+      id,
+    });
+    return asked.node.status;
+  };
+  for (let round = 0; round < 3; round++) {
+    for (const [field, expected] of [
+      ['pauseExport', 'PAUSED'],
+      ['resumeExport', 'ACTIVE'],
+    ]) {
+      await app.api.query(`mutation ($id: ID!) { ${field}(exportId: $id) { id } }`, { id });
+      expect(await status()).toBe(expected);
+    }
+  }
+});
+
 const aliases = (count: number, field: (n: number) => string) =>
   Array.from({ length: count }, (_, n) => `a${n}: ${field(n)}`).join(' ');
 

@@ -23,8 +23,8 @@ export interface EventStreams {
 }
 
 /**
- * Yoga speaks the protocol; documents are prepared and executed by the same code as for every other transport. It is loaded
- * for the first who asks for a stream: many a gateway is asked for none, and Yoga takes some 15 MB.
+ * Yoga speaks the protocol; documents are prepared and executed by the same code as for every other transport. It is large,
+ * and loaded for the first who asks for a stream: many a gateway is asked for none.
  */
 export function createEventStreams(options: {
   schema: GraphQLSchema;
