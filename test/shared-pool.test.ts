@@ -47,10 +47,11 @@ function sleep(db: Db, name: string) {
   return sql`select pg_sleep(60), ${sql.lit(name)} as name`.execute(db);
 }
 
-async function countRunning(name: string): Promise<number> {
+async function countRunning(name: string, begunAfter = new Date(0)): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     select count(*)::int as count from pg_stat_activity
-    where state = 'active' and query like ${`select pg_sleep(60), '${name}'%`}`.execute(observer.db);
+    where state = 'active' and query like ${`select pg_sleep(60), '${name}'%`}
+      and query_start > ${begunAfter}`.execute(observer.db);
   return rows[0]!.count;
 }
 
@@ -97,8 +98,11 @@ test('a shared statement is sent once for those of a key who wait, and ends when
   // They came while it was under way, and are not told what was so before; a stranger shares nothing with them.
   const [two, three, foreign] = [second.ask(), third.ask(), stranger.ask()];
   await untilRunning('shared', 2);
+  const { rows } = await sql<{ at: Date }>`select clock_timestamp() as at`.execute(observer.db);
   await leave(first, alone);
-  await untilRunning('shared', 2);
+  await vi.waitFor(async () => expect(await countRunning('shared', rows[0]!.at)).toBe(1), {
+    timeout: 10_000,
+  });
   await leave(second, two);
   expect(await countRunning('shared')).toBe(2);
   await leave(third, three);
