@@ -8,12 +8,12 @@ interface Snapshot {
 }
 
 function watch(broadcast: Broadcast<Snapshot>) {
-  const mailbox = new Mailbox<Snapshot>({
+  const kind = {
     keyOf: () => 'run',
-    isNews: (one, before) => one.revision > before.revision,
+    isNews: (one: Snapshot, before: Snapshot) => one.revision > before.revision,
     minIntervalMs: 0,
-    onClose: () => broadcast.delete(mailbox),
-  });
+  };
+  const mailbox = new Mailbox<Snapshot>(kind, (closed) => broadcast.delete(closed));
   broadcast.add(mailbox);
   const seen: number[] = [];
   const ended = mailbox.tellEach(({ revision }) => void seen.push(revision));
@@ -62,12 +62,12 @@ test('who comes or goes while it is told costs nobody a snapshot', async () => {
 test('things of different keys are told side by side', async () => {
   const { broadcast, crowd } = await beginToTell(1_000);
   const other: number[] = [];
-  const mailbox = new Mailbox<Snapshot>({
-    keyOf: ({ revision }) => String(revision > 100),
-    isNews: (one, before) => one.revision > before.revision,
+  const kind = {
+    keyOf: ({ revision }: Snapshot) => String(revision > 100),
+    isNews: (one: Snapshot, before: Snapshot) => one.revision > before.revision,
     minIntervalMs: 0,
-    onClose: () => undefined,
-  });
+  };
+  const mailbox = new Mailbox<Snapshot>(kind, () => undefined);
   broadcast.add(mailbox);
   void mailbox.tellEach(({ revision }) => void other.push(revision));
   broadcast.tell('other', { revision: 101 });

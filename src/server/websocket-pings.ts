@@ -16,6 +16,11 @@ export function createPings(sockets: WebSocketServer): Pings {
   let added = 0;
   let round = 0;
 
+  /** One for all of them. */
+  function noteAlive(this: WebSocket) {
+    alive.add(this);
+  }
+
   const timer = setInterval(() => {
     round = (round + 1) % ROUNDS;
     for (const socket of sockets.clients) {
@@ -29,7 +34,7 @@ export function createPings(sockets: WebSocketServer): Pings {
     add(socket) {
       alive.add(socket);
       rounds.set(socket, added++ % ROUNDS);
-      socket.on('pong', () => alive.add(socket));
+      socket.on('pong', noteAlive);
     },
     stop: () => clearInterval(timer),
   };

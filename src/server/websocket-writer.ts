@@ -9,6 +9,8 @@ const DRAIN_POLL_MS = 50;
 /** The close code of a caller who is over a bound; graphql-ws does not try again after it. */
 export const TOO_MANY = 4429;
 
+const OVER: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
 /** Where the text of an answer is read, and who reads it. */
 export interface Reader {
   socket: WebSocket;
@@ -37,19 +39,21 @@ export class AnswerWriter implements AsyncIterableIterator<never> {
     this.#onEnd = onEnd;
   }
 
-  async next(): Promise<IteratorResult<never>> {
-    if (!this.#isOver) {
-      if ('text' in this.#answers) await this.#write(this.#answers);
-      else await this.#answers.tellEach((answer) => this.#write(answer));
-      this.#end();
-    }
-    return { done: true, value: undefined };
+  /** Pending as long as somebody watches, so it is no async function, whose frame would be kept. */
+  next(): Promise<IteratorResult<never>> {
+    if (this.#isOver) return Promise.resolve(OVER);
+    const written = Promise.resolve(
+      'text' in this.#answers
+        ? this.#write(this.#answers)
+        : this.#answers.tellEach((answer) => this.#write(answer)),
+    );
+    return written.finally(() => this.#end()).then(() => OVER);
   }
 
   async return(): Promise<IteratorResult<never>> {
     this.#end();
     if (!('text' in this.#answers)) await this.#answers.return?.();
-    return { done: true, value: undefined };
+    return OVER;
   }
 
   [Symbol.asyncIterator](): this {

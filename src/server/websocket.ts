@@ -228,10 +228,12 @@ export function createSockets(options: {
     return new AnswerWriter({ socket, stream, id }, answers, end);
   }
 
+  const noteBreak = (error: Error) => logger.debug({ err: error }, 'a WebSocket was broken off');
+
   function open(socket: WebSocket, stream: Duplex, request: IncomingMessage, address: string) {
     pings.add(socket);
     // A message that is too large or broken, or a connection that is: ws has closed the socket with the code for it by then.
-    socket.on('error', (error) => logger.debug({ err: error }, 'a WebSocket was broken off'));
+    socket.on('error', noteBreak);
     const connection: Connection = {
       request,
       socket,

@@ -8,14 +8,40 @@ import { findRunsByIds, listRuns } from '../../db/queries/sync-run.ts';
 import type { ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { createSharedLookup } from '../shared-lookup.ts';
 import { type Broadcast, createBroadcast } from './broadcast.ts';
-import { Mailbox, type Pushed } from './mailbox.ts';
+import { type Kind, Mailbox, type Pushed } from './mailbox.ts';
 import { createRemembered, type Remembered } from './remembered.ts';
 import { snapshotInterval, USAGE_INTERVAL_MS } from './snapshot-interval.ts';
 
 /** What some watch, and how it is read for those who begin to. */
 interface Topic extends Broadcast<never> {
   load: () => Promise<unknown[]>;
+  onClose: (mailbox: Mailbox<never>) => void;
 }
+
+const RUNS: Kind<SyncRunRow> = {
+  keyOf: (run) => run.id,
+  isNews: (run, before) => run.revision > before.revision,
+  minIntervalMs: 0,
+};
+
+const EXPORTS: Kind<ExportRow> = {
+  keyOf: (exported) => String(exported.id),
+  // Its last run may have changed and it itself not.
+  isNews: (exported, before) => exported.revision >= before.revision,
+  minIntervalMs: 0,
+};
+
+const INTEGRATIONS: Kind<IntegrationRow> = {
+  keyOf: (integration) => integration.id,
+  isNews: (integration, before) => integration.revision > before.revision,
+  minIntervalMs: 0,
+};
+
+const USAGES: Kind<{ month: string; rows: UsageRows }> = {
+  keyOf: (usage) => usage.month,
+  isNews: (usage, before) => revisionOf(usage.rows) > revisionOf(before.rows),
+  minIntervalMs: USAGE_INTERVAL_MS,
+};
 
 /**
  * Changes of runs, exports and integrations, in whatever process they were made. A notification makes this process read
@@ -155,7 +181,14 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
   function openTopic(topic: string, load: () => Promise<unknown[]>): Topic {
     const known = topics.get(topic);
     if (known) return known;
-    const opened = { ...createBroadcast<never>(), load };
+    const broadcast = createBroadcast<never>();
+    const onClose = (mailbox: Mailbox<never>) => {
+      refreshers.delete(mailbox);
+      broadcast.delete(mailbox);
+      if (broadcast.watchers.size === 0 && topics.get(topic)?.watchers === broadcast.watchers)
+        closeTopic(topic);
+    };
+    const opened = { ...broadcast, load, onClose };
     topics.set(topic, opened);
     const project = projectOf(topic);
     topicsOfProject.set(project, (topicsOfProject.get(project) ?? 0) + 1);
@@ -173,28 +206,14 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
   /** Registers first and reads afterwards, so that no change falls between the two. */
   function watch<T>(
     topic: string,
-    keyOf: (row: T) => string,
-    isNews: (row: T, before: T) => boolean,
+    kind: Kind<T>,
     load: () => Promise<T[]>,
-    {
-      isLast = () => false,
-      minIntervalMs = 0,
-    }: { isLast?: (row: T) => boolean; minIntervalMs?: number } = {},
+    isLast: (row: T) => boolean = () => false,
   ): Pushed<T> {
-    const mailbox = new Mailbox<T>({
-      keyOf,
-      isNews,
-      minIntervalMs,
-      onClose: (closed) => {
-        const own = closed as unknown as Mailbox<never>;
-        refreshers.delete(own);
-        const watched = topics.get(topic);
-        watched?.delete(own);
-        if (watched?.watchers.size === 0) closeTopic(topic);
-      },
-    });
+    const opened = openTopic(topic, load);
+    const mailbox = new Mailbox<T>(kind, opened.onClose as unknown as (mailbox: Mailbox<T>) => void);
     const registered = mailbox as unknown as Mailbox<never>;
-    openTopic(topic, load).add(registered);
+    opened.add(registered);
     const refresh = async () => {
       const rows = (await loadTopic(topic)) as T[];
       for (const row of rows) mailbox.put(row);
@@ -207,46 +226,26 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
 
   return {
     watchRun: (projectId, runId) =>
-      watch<SyncRunRow>(
-        `run:${projectId}:${runId}`,
-        (run) => run.id,
-        (run, before) => run.revision > before.revision,
-        () => findRunsByIds({ db, projectId }, [runId]),
-        { isLast: (run) => run.finished_at !== null },
-      ),
+      watch(`run:${projectId}:${runId}`, RUNS, () => findRunsByIds({ db, projectId }, [runId]), isOver),
     watchRuns: (projectId, exportId) =>
-      watch<SyncRunRow>(
-        exportId === undefined ? `run:${projectId}` : `export-runs:${projectId}:${exportId}`,
-        (run) => run.id,
-        (run, before) => run.revision > before.revision,
-        () => listRuns({ db, projectId }, { exportId }, { limit: 1, after: undefined }),
+      watch(exportId === undefined ? `run:${projectId}` : `export-runs:${projectId}:${exportId}`, RUNS, () =>
+        listRuns({ db, projectId }, { exportId }, { limit: 1, after: undefined }),
       ),
     watchExports: (projectId, exportId) =>
-      watch<ExportRow>(
+      watch(
         exportId === undefined ? `export:${projectId}` : `export:${projectId}:${exportId}`,
-        (exported) => String(exported.id),
-        // Its last run may have changed and it itself not.
-        (exported, before) => exported.revision >= before.revision,
+        EXPORTS,
         () =>
           exportId === undefined
             ? listExports({ db, projectId }, {}, { limit: 1, after: undefined })
             : findExportsByIds({ db, projectId }, [exportId]),
       ),
     watchIntegrations: (projectId) =>
-      watch<IntegrationRow>(
-        `integration:${projectId}`,
-        (integration) => integration.id,
-        (integration, before) => integration.revision > before.revision,
-        () => listIntegrations({ db, projectId }),
-      ),
+      watch(`integration:${projectId}`, INTEGRATIONS, () => listIntegrations({ db, projectId })),
     watchUsage: (projectId, month) =>
-      watch<{ month: string; rows: UsageRows }>(
-        `usage:${projectId}:${month}`,
-        (usage) => usage.month,
-        (usage, before) => revisionOf(usage.rows) > revisionOf(before.rows),
-        async () => [{ month, rows: await loadUsage({ db, projectId }, month) }],
-        { minIntervalMs: USAGE_INTERVAL_MS },
-      ),
+      watch(`usage:${projectId}:${month}`, USAGES, async () => [
+        { month, rows: await loadUsage({ db, projectId }, month) },
+      ]),
     remember: remembered.remember,
     forget: remembered.forget,
     isHearing: () => isHearing,
@@ -261,6 +260,8 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     },
   };
 }
+
+const isOver = (run: SyncRunRow) => run.finished_at !== null;
 
 /** Of "noun:project" and "noun:project:id". */
 function projectOf(topic: string): string {

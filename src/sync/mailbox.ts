@@ -4,13 +4,13 @@ export interface Pushed<T> extends AsyncIterableIterator<T> {
   tellEach(tell: (value: T) => void | Promise<void>): Promise<void>;
 }
 
-interface MailboxOptions<T> {
+/** What there is to know of the snapshots. */
+export interface Kind<T> {
   keyOf: (snapshot: T) => string;
   /** False for a snapshot that is no news after the one before it. */
   isNews: (snapshot: T, before: T) => boolean;
   /** Between two deliveries; of what comes meanwhile only the newest is kept. */
   minIntervalMs: number;
-  onClose: (mailbox: Mailbox<T>) => void;
 }
 
 type Read<T> = (step: IteratorResult<T>) => void;
@@ -20,8 +20,10 @@ type Read<T> = (step: IteratorResult<T>) => void;
  * class, because there are ten thousand of them.
  */
 export class Mailbox<T> implements Pushed<T> {
-  readonly #options: MailboxOptions<T>;
-  readonly #waiting = new Map<string, T>();
+  readonly #kind: Kind<T>;
+  readonly #onClose: (mailbox: Mailbox<T>) => void;
+  /** There once something has had to wait. */
+  #waiting: Map<string, T> | undefined;
   readonly #newest = new Map<string, T>();
   /** What is awaited before the first delivery; its failure is the reader's to hear of. */
   #begun: Promise<void> | undefined;
@@ -31,8 +33,9 @@ export class Mailbox<T> implements Pushed<T> {
   #deliveredAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: MailboxOptions<T>) {
-    this.#options = options;
+  constructor(kind: Kind<T>, onClose: (mailbox: Mailbox<T>) => void) {
+    this.#kind = kind;
+    this.#onClose = onClose;
   }
 
   /** Nothing is delivered before this, which fails the first reading if it fails. */
@@ -43,10 +46,19 @@ export class Mailbox<T> implements Pushed<T> {
 
   put(snapshot: T): void {
     if (this.#isClosed || this.#isFinished) return;
-    const key = this.#options.keyOf(snapshot);
+    const { keyOf, isNews, minIntervalMs } = this.#kind;
+    const key = keyOf(snapshot);
     const before = this.#newest.get(key);
-    if (before !== undefined && !this.#options.isNews(snapshot, before)) return;
+    if (before !== undefined && !isNews(snapshot, before)) return;
     this.#newest.set(key, snapshot);
+    const read = this.#reader;
+    if (read && minIntervalMs === 0) {
+      // Whoever waits has had everything else.
+      this.#reader = undefined;
+      read({ done: false, value: snapshot });
+      return;
+    }
+    this.#waiting ??= new Map();
     this.#waiting.set(key, snapshot);
     this.#deliver();
   }
@@ -54,7 +66,7 @@ export class Mailbox<T> implements Pushed<T> {
   /** What is in it is still delivered; then the iteration ends. */
   finish(): void {
     this.#isFinished = true;
-    if (this.#waiting.size === 0) this.#close();
+    if (!this.#waiting?.size) this.#close();
   }
 
   async next(): Promise<IteratorResult<T>> {
@@ -66,28 +78,23 @@ export class Mailbox<T> implements Pushed<T> {
   }
 
   tellEach(tell: (value: T) => void | Promise<void>): Promise<void> {
-    return this.#untilBegun().then(
-      () =>
-        new Promise((resolve, reject) => {
-          const read: Read<T> = (step) => {
-            if (step.done) return resolve();
-            const told = tell(step.value);
-            if (!told) return this.#listen(read);
-            told.then(
-              () => {
-                this.#listen(read);
-                this.#deliver();
-              },
-              (error: unknown) => {
-                this.#close();
-                reject(error);
-              },
-            );
-          };
-          this.#listen(read);
-          this.#deliver();
-        }),
-    );
+    return new Promise((resolve, reject) => {
+      const go = () => {
+        this.#listen(read);
+        this.#deliver();
+      };
+      const fail = (error: unknown) => {
+        this.#close();
+        reject(error);
+      };
+      const read: Read<T> = (step) => {
+        if (step.done) return resolve();
+        const told = tell(step.value);
+        if (told) told.then(go, fail);
+        else this.#listen(read);
+      };
+      this.#untilBegun().then(go, fail);
+    });
   }
 
   async return(): Promise<IteratorResult<T>> {
@@ -109,8 +116,8 @@ export class Mailbox<T> implements Pushed<T> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    this.#waiting.clear();
-    this.#options.onClose(this);
+    this.#waiting = undefined;
+    this.#onClose(this);
     this.#reader?.({ done: true, value: undefined });
     this.#reader = undefined;
   }
@@ -118,8 +125,8 @@ export class Mailbox<T> implements Pushed<T> {
   /** To the reader who waits, if there is one and something for them; when it is too early, later. */
   #deliver(): void {
     // A reader who is told may ask for the next one at once.
-    for (let [entry] = this.#waiting; this.#reader && entry && !this.#timer; [entry] = this.#waiting) {
-      const { minIntervalMs } = this.#options;
+    while (this.#reader && this.#waiting?.size && !this.#timer) {
+      const { minIntervalMs } = this.#kind;
       const earlyMs = minIntervalMs === 0 ? 0 : this.#deliveredAt + minIntervalMs - performance.now();
       if (earlyMs > 0) {
         this.#timer = setTimeout(() => {
@@ -131,14 +138,15 @@ export class Mailbox<T> implements Pushed<T> {
       const read = this.#reader;
       this.#reader = undefined;
       if (minIntervalMs > 0) this.#deliveredAt = performance.now();
-      this.#waiting.delete(entry[0]);
-      read({ done: false, value: entry[1] });
+      const [[key, value]] = this.#waiting as unknown as [[string, T]];
+      this.#waiting.delete(key);
+      read({ done: false, value });
     }
   }
 
   /** The next value is told to this reader, or the end. */
   #listen(read: Read<T>): void {
-    if (this.#waiting.size > 0 || !(this.#isClosed || this.#isFinished)) {
+    if (this.#waiting?.size || !(this.#isClosed || this.#isFinished)) {
       this.#reader = read;
       return;
     }
