@@ -97,6 +97,8 @@ export function createSharedPool(options: {
       };
       const sendHot: HotSender = (text, values, { isShared }) => {
         if (!isShared || key === undefined) return send(key, signal, text, values);
+        // Nobody would hear of an abort that is over.
+        if (signal?.aborted) return Promise.reject(signal.reason);
         const round = rounds.join(
           `${key} ${text} ${JSON.stringify(values)}`,
           callerOf(signal),

@@ -80,6 +80,7 @@ test('a statement under way ends in PostgreSQL with the abort, and not only for 
 
 test('a shared statement is sent once for those of a key who wait, and ends when the last of them has left', async () => {
   await using opened = openShared({ connections: 4, perKey: 4 });
+  // Runs until it is ended, as sleep(); nothing waits for its minute.
   const statement = hotStatement<object>('shared_sleep', { isShared: true });
   const callers = ['first', 'second', 'third', 'stranger'].map((name) => {
     const left = new AbortController();
@@ -109,6 +110,8 @@ test('a shared statement is sent once for those of a key who wait, and ends when
   await untilRunning('shared', 1);
   await leave(stranger, foreign);
   await untilRunning('shared', 0);
+  await expect(second.ask()).rejects.toBe(reason);
+  expect(await countRunning('shared')).toBe(0);
 });
 
 interface Caller {
