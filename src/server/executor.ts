@@ -9,7 +9,7 @@ import { type Caller, createSharedRounds } from '../../db/shared-rounds.ts';
 import type { Context, Viewer } from '../context.ts';
 import { CohortSyncError } from '../errors.ts';
 import type { MaybePromise } from '../maybe-promise.ts';
-import type { Pushed } from '../sync/mailbox.ts';
+import type { Listener, Pushed } from '../sync/mailbox.ts';
 import {
   MAX_ANSWER_BYTES,
   MAX_COST_AT_ONCE,
@@ -120,11 +120,13 @@ export function createExecutor(options: {
       });
       return answerOf(await orAborted(Promise.resolve(executing), signal));
     } catch (error) {
-      return answerOf({ errors: [presentError(error, logger)] });
+      return answerFailure(error);
     } finally {
       clearTimeout(timer);
     }
   }
+
+  const answerFailure = (error: unknown) => answerOf({ errors: [presentError(error, logger)] });
 
   function answerEvent(call: Call, key: string, event: object): MaybePromise<Answer> {
     const answers = eventAnswers.get(event) ?? new Map<string, MaybePromise<Answer>>();
@@ -136,6 +138,8 @@ export function createExecutor(options: {
     void answer.then((ready) => answers.set(key, ready));
     return answer;
   }
+
+  const answering: Answering = { answerEvent, answerFailure };
 
   return {
     async run(call, caller) {
@@ -160,31 +164,55 @@ export function createExecutor(options: {
       const source = await createSourceEventStream(args);
       if (!(Symbol.asyncIterator in source)) return answerOf(source);
       const key = `${viewer.project.id} ${viewer.role} ${operation.id} ${JSON.stringify(variables)}`;
-      return new EventAnswers(source as Pushed<object>, (event) => answerEvent(call, key, event));
+      return new EventAnswers(answering, source as Pushed<object>, call, key);
     },
   };
 }
 
-/** The answers to events; a class, because there are ten thousand of them. */
-class EventAnswers implements Pushed<Answer> {
-  readonly #events: Pushed<object>;
-  readonly #answer: (event: object) => MaybePromise<Answer>;
+/** How events are answered; one for all subscriptions. */
+interface Answering {
+  answerEvent(call: Call, key: string, event: object): MaybePromise<Answer>;
+  answerFailure(error: unknown): Answer;
+}
 
-  constructor(events: Pushed<object>, answer: (event: object) => MaybePromise<Answer>) {
+/** The answers to events, the last of which may be a failure. A class, because there are ten thousand of them. */
+class EventAnswers implements Pushed<Answer>, Listener<object> {
+  readonly #answering: Answering;
+  readonly #events: Pushed<object>;
+  readonly #call: Call;
+  readonly #key: string;
+  #listener: Listener<Answer> | undefined;
+
+  constructor(answering: Answering, events: Pushed<object>, call: Call, key: string) {
+    this.#answering = answering;
     this.#events = events;
-    this.#answer = answer;
+    this.#call = call;
+    this.#key = key;
   }
 
   async next(): Promise<IteratorResult<Answer>> {
-    const { done, value } = await this.#events.next();
-    return done ? { done, value: undefined } : { done: false, value: await this.#answer(value) };
+    try {
+      const { done, value } = await this.#events.next();
+      return done ? { done, value: undefined } : { done: false, value: await this.#answer(value) };
+    } catch (error) {
+      return { done: false, value: this.#answering.answerFailure(error) };
+    }
   }
 
-  tellEach(tell: (answer: Answer) => void | Promise<void>): Promise<void> {
-    return this.#events.tellEach((event) => {
-      const answer = this.#answer(event);
-      return answer instanceof Promise ? answer.then(tell) : tell(answer);
-    });
+  tellEach(listener: Listener<Answer>): void {
+    this.#listener = listener;
+    this.#events.tellEach(this);
+  }
+
+  tell(event: object): void | Promise<void> {
+    const listener = this.#listener!;
+    const answer = this.#answer(event);
+    return answer instanceof Promise ? answer.then((ready) => listener.tell(ready)) : listener.tell(answer);
+  }
+
+  end(error?: unknown): void {
+    if (error !== undefined) this.#listener!.tell(this.#answering.answerFailure(error));
+    this.#listener!.end();
   }
 
   async return(): Promise<IteratorResult<Answer>> {
@@ -194,6 +222,10 @@ class EventAnswers implements Pushed<Answer> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #answer(event: object): MaybePromise<Answer> {
+    return this.#answering.answerEvent(this.#call, this.#key, event);
   }
 }
 

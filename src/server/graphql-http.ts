@@ -149,8 +149,7 @@ export function createGraphqlHttp(options: {
   }
 
   async function handleUpload(request: IncomingMessage, response: ServerResponse, caller: Authenticated) {
-    const forget = sessions.open(caller.viewer, caller.expiresAt, () => response.destroy());
-    response.once('close', forget);
+    holdSession(response, caller);
     const { viewer } = caller;
     let prepared: Prepared | undefined;
     const upload = await uploads.receive(request, {
@@ -169,13 +168,17 @@ export function createGraphqlHttp(options: {
   }
 
   /** A stream goes on until it is broken off, and with its token at the latest. */
-  function openStream(response: ServerResponse, { viewer, expiresAt }: Authenticated) {
-    const forget = sessions.open(viewer, expiresAt, () => response.destroy());
+  function openStream(response: ServerResponse, caller: Authenticated) {
+    holdSession(response, caller);
     streams.add(response);
-    response.once('close', () => {
-      forget();
-      streams.delete(response);
-    });
+    response.once('close', () => streams.delete(response));
+  }
+
+  /** The response is broken off with its token. */
+  function holdSession(response: ServerResponse, { viewer, expiresAt }: Authenticated) {
+    const session = { tokenId: viewer.tokenId, revoke: () => void response.destroy() };
+    sessions.add(session, expiresAt);
+    response.once('close', () => sessions.delete(session));
   }
 
   function refuse(request: IncomingMessage, response: ServerResponse, error: unknown) {

@@ -1,7 +1,7 @@
-import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import type { Pushed } from '../sync/mailbox.ts';
+import type { Listener, Pushed } from '../sync/mailbox.ts';
 import type { Answer } from './executor.ts';
+import type { Connection } from './websocket-connection.ts';
 
 /** A watcher that has this much unread is not written to until it has read. */
 const MAX_UNREAD_BYTES = 64 * 1024;
@@ -11,68 +11,67 @@ export const TOO_MANY = 4429;
 
 const OVER: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
-/** Where the text of an answer is read, and who reads it. */
-export interface Reader {
-  socket: WebSocket;
-  /** What the socket writes to. */
-  stream: Duplex;
-  /** Of the operation, as the caller named it. */
-  id: string;
-}
-
 /**
  * Writes each answer as a message of the protocol, with its text as it is: all who are shown the same share it. The iteration
  * gives nothing, and ends with the answers. A class, because there are ten thousand of them.
  */
-export class AnswerWriter implements AsyncIterableIterator<never> {
-  readonly #reader: Reader;
+export class AnswerWriter implements AsyncIterableIterator<never>, Listener<Answer> {
+  readonly #connection: Connection;
   readonly #answers: Pushed<Answer> | Answer;
   /** A character for each byte. */
   readonly #begin: string;
   readonly #onEnd: () => void;
+  /** Ends the iteration. */
+  #finish: ((step: typeof OVER) => void) | undefined;
   #isOver = false;
 
-  constructor(reader: Reader, answers: Pushed<Answer> | Answer, onEnd: () => void) {
-    this.#reader = reader;
+  /** The id is the operation's, as the caller named it. */
+  constructor(connection: Connection, id: string, answers: Pushed<Answer> | Answer, onEnd: () => void) {
+    this.#connection = connection;
     this.#answers = answers;
-    this.#begin = bytesOf(`{"id":${JSON.stringify(reader.id)},"type":"next","payload":`);
+    this.#begin = bytesOf(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
     this.#onEnd = onEnd;
   }
 
   /** Pending as long as somebody watches, so it is no async function, whose frame would be kept. */
   next(): Promise<IteratorResult<never>> {
     if (this.#isOver) return Promise.resolve(OVER);
-    const written = Promise.resolve(
-      'text' in this.#answers
-        ? this.#write(this.#answers)
-        : this.#answers.tellEach((answer) => this.#write(answer)),
+    return new Promise((resolve) => {
+      this.#finish = resolve;
+      if (!('text' in this.#answers)) return this.#answers.tellEach(this);
+      const written = this.tell(this.#answers);
+      if (written) void written.then(() => this.end());
+      else this.end();
+    });
+  }
+
+  tell(answer: Answer): void | Promise<void> {
+    const connection = this.#connection;
+    if (this.#isOver || connection.readyState !== connection.OPEN) return;
+    const payload = payloadOf(answer);
+    // In one write: the header of the frame, and the message that shares its larger part with others.
+    connection.stream.write(
+      `${frameHeader(this.#begin.length + payload.length)}${this.#begin}${payload}`,
+      'latin1',
     );
-    return written.finally(() => this.#end()).then(() => OVER);
+    // Newer snapshots replace older ones while they wait with the source instead of in the socket.
+    if (connection.bufferedAmount > MAX_UNREAD_BYTES) return untilRead(connection, Number.POSITIVE_INFINITY);
+  }
+
+  end(): void {
+    if (!this.#isOver) this.#onEnd();
+    this.#isOver = true;
+    this.#finish?.(OVER);
   }
 
   async return(): Promise<IteratorResult<never>> {
-    this.#end();
+    this.end();
     if (!('text' in this.#answers)) await this.#answers.return?.();
     return OVER;
   }
 
   [Symbol.asyncIterator](): this {
     return this;
-  }
-
-  #end(): void {
-    if (!this.#isOver) this.#onEnd();
-    this.#isOver = true;
-  }
-
-  #write(answer: Answer): void | Promise<void> {
-    const { socket, stream } = this.#reader;
-    if (this.#isOver || socket.readyState !== socket.OPEN) return;
-    const payload = payloadOf(answer);
-    // In one write: the header of the frame, and the message that shares its larger part with others.
-    stream.write(`${frameHeader(this.#begin.length + payload.length)}${this.#begin}${payload}`, 'latin1');
-    // Newer snapshots replace older ones while they wait with the source instead of in the socket.
-    if (socket.bufferedAmount > MAX_UNREAD_BYTES) return untilRead(socket, Number.POSITIVE_INFINITY);
   }
 }
 
@@ -101,13 +100,6 @@ function frameHeader(length: number): string {
   header.writeUInt16BE(0x817f);
   header.writeBigUInt64BE(BigInt(length), 2);
   return header.toString('latin1');
-}
-
-export function send(socket: WebSocket, data: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (socket.readyState !== socket.OPEN) return resolve();
-    socket.send(data, (error) => (error ? reject(error) : resolve()));
-  });
 }
 
 /** Returns when the caller has read what it was sent, but for a little. Throws RefusalError after the patience. */

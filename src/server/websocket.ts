@@ -3,8 +3,7 @@ import type { Duplex } from 'node:stream';
 import { type ExecutionArgs, GraphQLError } from 'graphql';
 import { CloseCode, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
-import { type WebSocket, WebSocketServer } from 'ws';
-import type { Viewer } from '../context.ts';
+import { type RawData, WebSocketServer } from 'ws';
 import type { Pushed } from '../sync/mailbox.ts';
 import type { Admission } from './admission.ts';
 import type { Authenticator } from './authenticator.ts';
@@ -17,7 +16,7 @@ import {
   MAX_SUBSCRIPTIONS,
   MIN_COUNTED_BYTES,
 } from './bounds.ts';
-import { createExecutionSlots, type ExecutionSlots } from './execution-slots.ts';
+import { createExecutionSlots } from './execution-slots.ts';
 import type { Answer, Call } from './executor.ts';
 import type { Graphql } from './graphql.ts';
 import { checkRequest } from './graphql-request.ts';
@@ -26,9 +25,10 @@ import { presentError } from './present-error.ts';
 import type { RateLimits } from './rate-limits.ts';
 import { badRequest, overloaded, RefusalError, toGraphQLError, unauthenticated } from './refusal.ts';
 import type { Sessions } from './sessions.ts';
+import { Connection } from './websocket-connection.ts';
 import { createPings } from './websocket-pings.ts';
 import { forbiddenReason, tokenOf } from './websocket-token.ts';
-import { AnswerWriter, send, TOO_MANY, untilRead } from './websocket-writer.ts';
+import { AnswerWriter, TOO_MANY, untilRead } from './websocket-writer.ts';
 
 const INIT_PATIENCE_MS = 10_000;
 /** What a socket may leave unread while it goes on asking, by answers to its pings for example. */
@@ -49,22 +49,6 @@ interface Subscribed {
   release: () => void;
 }
 
-interface Connection {
-  /** Until it is known whose it is. */
-  request: IncomingMessage | undefined;
-  socket: WebSocket;
-  stream: Duplex;
-  address: string;
-  /** Once something runs; most only watch. */
-  slots?: ExecutionSlots;
-  /** Aborted when the socket closes; there once something runs. */
-  left?: AbortController;
-  /** Of the message that is being taken. */
-  messageBytes: number;
-  viewer?: Viewer;
-  forget?: () => void;
-}
-
 /** graphql-transport-ws. A caller without a valid token is closed with 4403, one over a bound with 4429. */
 export function createSockets(options: {
   graphql: Graphql;
@@ -78,6 +62,7 @@ export function createSockets(options: {
   const { graphql, authenticator, limits, sessions, logger } = options;
   const sockets = new WebSocketServer({
     noServer: true,
+    WebSocket: Connection,
     maxPayload: MAX_BODY_BYTES,
     perMessageDeflate: false,
     handleProtocols: (protocols) => (protocols.has('graphql-transport-ws') ? 'graphql-transport-ws' : false),
@@ -87,28 +72,29 @@ export function createSockets(options: {
 
   const present = (error: unknown) => presentError(error, logger);
 
-  async function connect(connection: Connection, params: Readonly<Record<string, unknown>> | undefined) {
-    const { socket, request, address } = connection;
+  async function connect(
+    connection: Connection,
+    params: Readonly<Record<string, unknown>> | undefined,
+  ): Promise<void> {
+    const { request, address } = connection;
     const given = tokenOf(params, request!);
     connection.request = undefined;
     try {
       const { viewer, expiresAt } = await authenticator.authenticate(given.authorization, address);
       // Gone meanwhile: nobody would take it out of the count.
-      if (socket.readyState !== socket.OPEN) return;
+      if (connection.readyState !== connection.OPEN) return;
       if (sessions.countSockets(viewer.tokenId) >= options.maxSocketsPerToken) {
-        return socket.close(TOO_MANY, 'Too many sockets of this token are open.');
+        return connection.close(TOO_MANY, 'Too many sockets of this token are open.');
       }
       connection.viewer = viewer;
-      connection.forget = sessions.openSocket(viewer, expiresAt, () =>
-        socket.close(CloseCode.Forbidden, 'Forbidden: the token is no longer valid.'),
-      );
+      sessions.add(connection, expiresAt);
     } catch (error) {
       if (!(error instanceof RefusalError)) {
         // Thrown, it would be printed by graphql-ws. Nothing reaches a socket that is closing.
-        return socket.close(CloseCode.InternalServerError, presentError(error, logger).message);
+        return connection.close(CloseCode.InternalServerError, presentError(error, logger).message);
       }
-      if (error.status === 401) socket.close(CloseCode.Forbidden, forbiddenReason(given));
-      else socket.close(TOO_MANY, error.message.slice(0, 120));
+      if (error.status === 401) connection.close(CloseCode.Forbidden, forbiddenReason(given));
+      else connection.close(TOO_MANY, error.message.slice(0, 120));
     }
   }
 
@@ -121,17 +107,16 @@ export function createSockets(options: {
   }
 
   /** Before the first wait: the message is the one that has just come. */
-  function holdMessage({ viewer, messageBytes }: Connection): () => void {
-    if (messageBytes <= MIN_COUNTED_BYTES) return () => undefined;
-    return options.admission.reserveBytes(viewer!.tokenId, messageBytes);
+  function holdMessage({ tokenId, messageBytes }: Connection): () => void {
+    if (messageBytes <= MIN_COUNTED_BYTES) return doNothing;
+    return options.admission.reserveBytes(tokenId, messageBytes);
   }
 
   /** A few at a time; the answer holds its place until the caller has read most of it. */
   async function run(connection: Connection, call: Call): Promise<Answer> {
-    const { socket } = connection;
     connection.left ??= new AbortController();
     // Nobody would abort it any more.
-    if (socket.readyState !== socket.OPEN) connection.left.abort(gone());
+    if (connection.readyState !== connection.OPEN) connection.left.abort(gone());
     const { signal } = connection.left;
     connection.slots ??= createExecutionSlots({
       maxCost: MAX_RUNNING_PER_SOCKET,
@@ -147,7 +132,7 @@ export function createSockets(options: {
           return () => signal.removeEventListener('abort', leave);
         },
       });
-      await untilRead(connection.socket, ANSWER_PATIENCE_MS);
+      await untilRead(connection, ANSWER_PATIENCE_MS);
       if (answer.text.length > MIN_COUNTED_BYTES) holdPlace(connection, answer.text.length);
       return answer;
     } finally {
@@ -156,9 +141,9 @@ export function createSockets(options: {
   }
 
   /** Until the answer that is written next has been read. */
-  function holdPlace({ socket, viewer }: Connection, bytes: number) {
-    const release = options.admission.reserveBytes(viewer!.tokenId, bytes);
-    setImmediate(() => void untilRead(socket, ANSWER_PATIENCE_MS).then(release));
+  function holdPlace(connection: Connection, bytes: number) {
+    const release = options.admission.reserveBytes(connection.tokenId, bytes);
+    setImmediate(() => void untilRead(connection, ANSWER_PATIENCE_MS).then(release));
   }
 
   async function subscribe(_connection: Connection, call: Call): Promise<Pushed<Answer> | Answer> {
@@ -174,24 +159,33 @@ export function createSockets(options: {
   }
 
   const protocol = makeServer<Record<string, unknown>, Connection>({
-    connectionInitWaitTimeout: INIT_PATIENCE_MS,
+    // It would keep its timer for as long as the socket is open.
+    connectionInitWaitTimeout: 0,
     async onConnect(ctx) {
-      await connect(ctx.extra, ctx.connectionParams);
+      const { extra: connection, connectionParams } = ctx;
+      clearTimeout(connection.initTimer);
+      connection.initTimer = undefined;
+      // A secret; nobody asks for it again.
+      Object.assign(ctx, { connectionParams: undefined });
+      await connect(connection, connectionParams);
       return true;
     },
     async onSubscribe(ctx, id, payload) {
-      const { socket, viewer } = ctx.extra;
+      const connection = ctx.extra;
       // Refused, and on its way out.
-      if (!viewer) return [toGraphQLError(unauthenticated())];
+      if (!connection.viewer) return [toGraphQLError(unauthenticated())];
       if (Object.keys(ctx.subscriptions).length > MAX_OPERATIONS_PER_SOCKET) {
-        socket.close(TOO_MANY, `More than ${MAX_OPERATIONS_PER_SOCKET} operations are open on this socket.`);
+        connection.close(
+          TOO_MANY,
+          `More than ${MAX_OPERATIONS_PER_SOCKET} operations are open on this socket.`,
+        );
         return [new GraphQLError('Too many operations.')];
       }
-      let release: () => void = () => undefined;
+      let release: () => void = doNothing;
       try {
-        release = holdMessage(ctx.extra);
-        const { messageBytes } = ctx.extra;
-        const call = await prepare(ctx.extra, payload);
+        release = holdMessage(connection);
+        const { messageBytes } = connection;
+        const call = await prepare(connection, payload);
         if (call.operation.kind === 'subscription' && messageBytes > MAX_SUBSCRIPTION_BYTES)
           throw badRequest(
             'payload',
@@ -199,7 +193,7 @@ export function createSockets(options: {
           );
         return {
           document: call.operation.document,
-          rootValue: { id, connection: ctx.extra, call, release } satisfies Subscribed,
+          rootValue: { id, connection, call, release } satisfies Subscribed,
           contextValue: undefined,
         } as unknown as ExecutionArgs;
       } catch (error) {
@@ -223,49 +217,43 @@ export function createSockets(options: {
         return { result, text: JSON.stringify(result) };
       })
       .finally(release);
-    const { socket, stream } = connection;
-    const end = 'text' in answers ? () => undefined : () => void subscriptions--;
-    return new AnswerWriter({ socket, stream, id }, answers, end);
+    return new AnswerWriter(connection, id, answers, 'text' in answers ? doNothing : endSubscription);
   }
+
+  const endSubscription = () => void subscriptions--;
 
   const noteBreak = (error: Error) => logger.debug({ err: error }, 'a WebSocket was broken off');
 
-  function open(socket: WebSocket, stream: Duplex, request: IncomingMessage, address: string) {
-    pings.add(socket);
-    // A message that is too large or broken, or a connection that is: ws has closed the socket with the code for it by then.
-    socket.on('error', noteBreak);
-    const connection: Connection = {
-      request,
-      socket,
-      stream,
-      address,
-      messageBytes: 0,
-    };
-    const closed = protocol.opened(
-      {
-        protocol: socket.protocol,
-        send: (data) => send(socket, data),
-        close: (code, reason) => socket.close(code, reason),
-        onMessage: (receive) =>
-          socket.on('message', (data) => {
-            if (socket.bufferedAmount > MAX_BACKLOG_BYTES) return socket.terminate();
-            const text = String(data);
-            connection.messageBytes = text.length;
-            receive(text).catch((error) => {
-              if (socket.readyState !== socket.OPEN) return;
-              socket.close(CloseCode.InternalServerError, presentError(error, logger).message);
-            });
-          }),
-      },
-      connection,
-    );
-    socket.once('close', (code, reason) => {
-      connection.left?.abort(gone());
-      connection.forget?.();
-      closed(code, String(reason)).catch((error) =>
-        logger.warn({ err: error }, 'a socket was not closed cleanly'),
-      );
+  // These are the same functions for all sockets, each of which is their `this`.
+
+  function take(this: object, data: RawData) {
+    const connection = this as Connection;
+    if (connection.bufferedAmount > MAX_BACKLOG_BYTES) return connection.terminate();
+    const text = String(data);
+    connection.messageBytes = text.length;
+    connection.receive?.(text).catch((error) => {
+      if (connection.readyState !== connection.OPEN) return;
+      connection.close(CloseCode.InternalServerError, presentError(error, logger).message);
     });
+  }
+
+  function forget(this: object, code: number, reason: Buffer) {
+    const connection = this as Connection;
+    clearTimeout(connection.initTimer);
+    connection.left?.abort(gone());
+    if (connection.viewer) sessions.delete(connection);
+    connection
+      .closed(code, String(reason))
+      .catch((error) => logger.warn({ err: error }, 'a socket was not closed cleanly'));
+  }
+
+  function open(connection: Connection, stream: Duplex, request: IncomingMessage, address: string) {
+    Object.assign(connection, { request, stream, address });
+    pings.add(connection);
+    connection.initTimer = setTimeout(closeUninitialised, INIT_PATIENCE_MS, connection);
+    connection.closed = protocol.opened(connection, connection);
+    // A message that is too large or broken, or a connection that is: ws has closed the socket with the code for it by then.
+    connection.on('error', noteBreak).on('message', take).on('close', forget);
   }
 
   return {
@@ -279,5 +267,11 @@ export function createSockets(options: {
     },
   };
 }
+
+function closeUninitialised(connection: Connection): void {
+  connection.close(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
+}
+
+const doNothing = () => undefined;
 
 const gone = () => new Error('The caller has gone.');

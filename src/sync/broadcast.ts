@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Mailbox } from './mailbox.ts';
+import { type Kind, Mailbox } from './mailbox.ts';
 
 /** Watchers who are told in one turn of the process: some milliseconds, in which nobody else is served. */
 const WATCHERS_IN_A_TURN = 200;
@@ -7,24 +7,23 @@ const WATCHERS_IN_A_TURN = 200;
 /** Those who watch the same thing or things. */
 export interface Broadcast<T> {
   readonly watchers: ReadonlySet<Mailbox<T>>;
-  add(watcher: Mailbox<T>): void;
-  delete(watcher: Mailbox<T>): void;
+  /** A watcher more, until the mailbox is closed. */
+  watch(): Mailbox<T>;
   /**
-   * Tells everybody, some at a time. A newer snapshot of the same key takes the place of one that is being told, from where
-   * that has come to, so that nobody waits for longer than it takes to tell everybody once. After the last one they hear
-   * nothing more.
+   * Tells everybody, some at a time. A newer snapshot of the same thing takes the place of one that is being told, from where
+   * that has come to, so that nobody waits for longer than it takes to tell everybody once.
    */
-  tell(key: string, snapshot: T, options?: { isLast?: boolean }): void;
+  tell(snapshot: T): void;
 }
 
 interface Telling<T> {
   snapshot: T;
-  isLast: boolean;
   /** Watchers who have not been told the snapshot. */
   left: number;
 }
 
-export function createBroadcast<T>(): Broadcast<T> {
+/** Calls onEmpty when the last watcher has gone. */
+export function createBroadcast<T>(kind: Kind<T>, onEmpty: () => void): Broadcast<T> {
   const watchers = new Set<Mailbox<T>>();
   const tellings = new Map<string, Telling<T>>();
 
@@ -41,26 +40,35 @@ export function createBroadcast<T>(): Broadcast<T> {
       }
       if (step.done) return;
       step.value.put(telling.snapshot);
-      if (telling.isLast) step.value.finish();
       if (++told % WATCHERS_IN_A_TURN === 0) await nextTurn();
     }
   }
 
+  function leave(watcher: Mailbox<T>) {
+    watchers.delete(watcher);
+    if (watchers.size === 0) onEmpty();
+  }
+
   return {
     watchers,
-    add(watcher) {
+    watch() {
+      const watcher = new Mailbox(kind, leave);
       watchers.add(watcher);
       // It stands at the end, and none of the others is to be left out for it.
       for (const telling of tellings.values()) telling.left++;
+      return watcher;
     },
-    delete: (watcher) => void watchers.delete(watcher),
-    tell(key, snapshot, { isLast = false } = {}) {
+    tell(snapshot) {
+      const key = kind.keyOf(snapshot);
       const known = tellings.get(key);
       if (known) {
-        Object.assign(known, { snapshot, isLast: known.isLast || isLast, left: watchers.size });
+        // Read earlier, and come later.
+        if (!kind.isNews(snapshot, known.snapshot)) return;
+        known.snapshot = snapshot;
+        known.left = watchers.size;
         return;
       }
-      const telling = { snapshot, isLast, left: watchers.size };
+      const telling = { snapshot, left: watchers.size };
       tellings.set(key, telling);
       void tellEverybody(telling).finally(() => tellings.delete(key));
     },

@@ -8,14 +8,13 @@ import { findRunsByIds, listRuns } from '../../db/queries/sync-run.ts';
 import type { ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { createSharedLookup } from '../shared-lookup.ts';
 import { type Broadcast, createBroadcast } from './broadcast.ts';
-import { type Kind, Mailbox, type Pushed } from './mailbox.ts';
+import type { Kind, Pushed } from './mailbox.ts';
 import { createRemembered, type Remembered } from './remembered.ts';
 import { snapshotInterval, USAGE_INTERVAL_MS } from './snapshot-interval.ts';
 
 /** What some watch, and how it is read for those who begin to. */
 interface Topic extends Broadcast<never> {
   load: () => Promise<unknown[]>;
-  onClose: (mailbox: Mailbox<never>) => void;
 }
 
 const RUNS: Kind<SyncRunRow> = {
@@ -23,6 +22,9 @@ const RUNS: Kind<SyncRunRow> = {
   isNews: (run, before) => run.revision > before.revision,
   minIntervalMs: 0,
 };
+
+/** Of one run. */
+const RUN: Kind<SyncRunRow> = { ...RUNS, isLast: (run) => run.finished_at !== null };
 
 const EXPORTS: Kind<ExportRow> = {
   keyOf: (exported) => String(exported.id),
@@ -144,9 +146,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       if (!topicsOfProject.has(projectId)) return;
       const [run] = await findRunsByIds(scope, [id]);
       if (!run) return;
-      const isLast = run.finished_at !== null;
-      tell([`run:${projectId}:${id}`], id, run, { isLast });
-      tell([`run:${projectId}`, `export-runs:${projectId}:${run.export_id}`], id, run);
+      tell([`run:${projectId}:${id}`, `run:${projectId}`, `export-runs:${projectId}:${run.export_id}`], run);
       // An export shows its last run, so it is news when that begins or ends.
       if (lastStatus.get(id) !== run.status) {
         lastStatus.set(id, run.status);
@@ -155,78 +155,62 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       }
     } else if (noun === 'export') {
       const [exported] = await findExportsByIds(scope, [Number(id)]);
-      if (exported) tell([`export:${projectId}:${id}`, `export:${projectId}`], id, exported);
+      if (exported) tell([`export:${projectId}:${id}`, `export:${projectId}`], exported);
     } else if (noun === 'integration') {
       const [integration] = await findIntegrationsByIds(scope, [id]);
-      if (integration) tell([`integration:${projectId}`], id, integration);
+      if (integration) tell([`integration:${projectId}`], integration);
     } else if (noun === 'usage') {
-      tell([`usage:${projectId}:${id}`], id, { month: id, rows: await loadUsage(scope, id) });
+      tell([`usage:${projectId}:${id}`], { month: id, rows: await loadUsage(scope, id) });
     }
   }
 
   /** Tells all who watch one of the topics. */
-  function tell(names: string[], key: string, snapshot: unknown, options?: { isLast: boolean }) {
-    for (const name of names) topics.get(name)?.tell(key, snapshot as never, options);
+  function tell(names: string[], snapshot: unknown) {
+    for (const name of names) topics.get(name)?.tell(snapshot as never);
   }
-
-  const refreshers = new Map<Mailbox<never>, () => Promise<void>>();
 
   /** After a gap in what was heard, every watcher is shown what is there now. */
   function refreshAll() {
-    for (const refresh of refreshers.values()) {
-      refresh().catch((error) => logger.warn({ err: error }, 'a watcher could not be refreshed'));
+    for (const name of topics.keys()) {
+      loadTopic(name)
+        .then((rows) => {
+          for (const row of rows) tell([name], row);
+        })
+        .catch((error) => logger.warn({ err: error }, 'watchers could not be refreshed'));
     }
   }
 
-  function openTopic(topic: string, load: () => Promise<unknown[]>): Topic {
-    const known = topics.get(topic);
-    if (known) return known;
-    const broadcast = createBroadcast<never>();
-    const onClose = (mailbox: Mailbox<never>) => {
-      refreshers.delete(mailbox);
-      broadcast.delete(mailbox);
-      if (broadcast.watchers.size === 0 && topics.get(topic)?.watchers === broadcast.watchers)
-        closeTopic(topic);
-    };
-    const opened = { ...broadcast, load, onClose };
-    topics.set(topic, opened);
-    const project = projectOf(topic);
+  function openTopic<T>(name: string, kind: Kind<T>, load: () => Promise<T[]>): Broadcast<T> {
+    const known = topics.get(name);
+    if (known) return known as unknown as Broadcast<T>;
+    const opened = createBroadcast<T>(kind, () => closeTopic(name));
+    topics.set(name, { ...(opened as unknown as Broadcast<never>), load });
+    const project = projectOf(name);
     topicsOfProject.set(project, (topicsOfProject.get(project) ?? 0) + 1);
     return opened;
   }
 
-  function closeTopic(topic: string): void {
-    topics.delete(topic);
-    const project = projectOf(topic);
+  function closeTopic(name: string): void {
+    topics.delete(name);
+    const project = projectOf(name);
     const rest = topicsOfProject.get(project)! - 1;
     if (rest === 0) topicsOfProject.delete(project);
     else topicsOfProject.set(project, rest);
   }
 
   /** Registers first and reads afterwards, so that no change falls between the two. */
-  function watch<T>(
-    topic: string,
-    kind: Kind<T>,
-    load: () => Promise<T[]>,
-    isLast: (row: T) => boolean = () => false,
-  ): Pushed<T> {
-    const opened = openTopic(topic, load);
-    const mailbox = new Mailbox<T>(kind, opened.onClose as unknown as (mailbox: Mailbox<T>) => void);
-    const registered = mailbox as unknown as Mailbox<never>;
-    opened.add(registered);
-    const refresh = async () => {
-      const rows = (await loadTopic(topic)) as T[];
-      for (const row of rows) mailbox.put(row);
-      if (rows.some(isLast)) mailbox.finish();
+  function watch<T>(name: string, kind: Kind<T>, load: () => Promise<T[]>): Pushed<T> {
+    const mailbox = openTopic(name, kind, load).watch();
+    const showWhatIsThere = async () => {
+      for (const row of (await loadTopic(name)) as T[]) mailbox.put(row);
     };
-    refreshers.set(registered, refresh);
-    mailbox.beginWith(refresh());
+    mailbox.beginWith(showWhatIsThere());
     return mailbox;
   }
 
   return {
     watchRun: (projectId, runId) =>
-      watch(`run:${projectId}:${runId}`, RUNS, () => findRunsByIds({ db, projectId }, [runId]), isOver),
+      watch(`run:${projectId}:${runId}`, RUN, () => findRunsByIds({ db, projectId }, [runId])),
     watchRuns: (projectId, exportId) =>
       watch(exportId === undefined ? `run:${projectId}` : `export-runs:${projectId}:${exportId}`, RUNS, () =>
         listRuns({ db, projectId }, { exportId }, { limit: 1, after: undefined }),
@@ -260,8 +244,6 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
     },
   };
 }
-
-const isOver = (run: SyncRunRow) => run.finished_at !== null;
 
 /** Of "noun:project" and "noun:project:id". */
 function projectOf(topic: string): string {
