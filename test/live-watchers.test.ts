@@ -13,6 +13,8 @@ async function connectTo(app: TestApp) {
   await client.connect();
   return {
     setConnectedBy: (text: string) => client.query('update integrations set connected_by = $1', [text]),
+    hideIntegrations: () => client.query('alter table integrations rename to integrations_hidden'),
+    showIntegrations: () => client.query('alter table integrations_hidden rename to integrations'),
     revokeAllOfRole: (role: string) =>
       client.query('update api_tokens set revoked_at = now() where role = $1', [role]),
     [Symbol.asyncDispose]: () => client.end(),
@@ -97,3 +99,40 @@ async function openSocket(app: TestApp): Promise<{ closed: Promise<number> }> {
   await connected;
   return { closed };
 }
+
+const UNEXPECTED = { message: 'Unexpected error.', extensions: { errorId: expect.any(String) } };
+
+/** All that a stream of server-sent events says, when it ends by itself. */
+async function readEvents(app: TestApp, query: string): Promise<string> {
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      authorization: `Bearer ${app.ownerSecret}`,
+    },
+    body: JSON.stringify({ query }),
+  });
+  return await response.text();
+}
+
+test('when what is there cannot be read, a watcher is told so in our words, and the stream ends', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' }, allowFaults: true });
+  await using database = await connectTo(app);
+  await database.hideIntegrations();
+  const client = app.api.webSocket();
+  const told: unknown[] = [];
+  for await (const value of client.iterate({ query: UPDATES })) told.push(value);
+  expect(told).toEqual([{ errors: [UNEXPECTED] }]);
+
+  const events = await readEvents(app, UPDATES);
+  const [, data] = /^event: next\ndata: (.*)$/m.exec(events)!;
+  expect(JSON.parse(data!)).toEqual({ errors: [UNEXPECTED] });
+  expect(events).toContain('event: complete');
+
+  // The socket itself lives on.
+  await database.showIntegrations();
+  const again = client.iterate({ query: UPDATES });
+  expect((await again.next()).value).toMatchObject({ data: { integrationUpdated: {} } });
+  await client.dispose();
+});

@@ -191,6 +191,8 @@ export function createSockets(options: {
             'payload',
             `must have at most ${MAX_SUBSCRIPTION_BYTES} bytes for a subscription.`,
           );
+        // It has been read; graphql-ws keeps what it took as long as the operation goes on.
+        Object.assign(payload, { query: '' });
         return {
           document: call.operation.document,
           rootValue: { id, connection, call, release } satisfies Subscribed,

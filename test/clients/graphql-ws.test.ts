@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { type ClientOptions, createClient } from 'graphql-ws';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
 import { startTestApp, type TestApp } from '../support/test-app.ts';
 import { makeToken, revokeToken } from '../support/tokens.ts';
@@ -97,4 +98,40 @@ test('a client whose connection breaks connects again and goes on with its subsc
   expect((await values.next()).value).toMatchObject({ data: {} });
   expect(sockets).toHaveLength(2);
   await client.dispose();
+});
+
+/** A socket of no client, and the code with which it is closed. */
+async function openRaw(app: TestApp, protocols: string[]) {
+  const socket = new WebSocket(address(app), protocols);
+  const closed = new Promise<number>((resolve) => socket.on('close', resolve));
+  await once(socket, 'open');
+  return { socket, closed };
+}
+
+test('a socket that speaks no protocol of ours is closed with 4406, whatever it says', async () => {
+  await using app = await gateway();
+  const { socket, closed } = await openRaw(app, []);
+  socket.send('{"type":"connection_init"}');
+  expect(await closed).toBe(4406);
+  expect(await app.api.query('{ __typename }')).toEqual({ __typename: 'Query' });
+});
+
+test('a socket that does not say within ten seconds whose it is is closed with 4408; one that did stays', async () => {
+  await using app = await gateway();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const silent = await openRaw(app, ['graphql-transport-ws']);
+    const known = await openRaw(app, ['graphql-transport-ws']);
+    const payload = { authorization: `Bearer ${app.ownerSecret}` };
+    known.socket.send(JSON.stringify({ type: 'connection_init', payload }));
+    await once(known.socket, 'message');
+    vi.advanceTimersByTime(10_000);
+    expect(await silent.closed).toBe(4408);
+    known.socket.send('{"type":"ping"}');
+    expect(String((await once(known.socket, 'message'))[0])).toBe('{"type":"pong"}');
+    known.socket.close();
+    await known.closed;
+  } finally {
+    vi.useRealTimers();
+  }
 });
