@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createRandom, type Random } from '../sandbox/random.ts';
+import { parseJson } from '../src/json.ts';
 import { MixpanelUnexpectedAnswerError } from '../src/sync/sources/mixpanel/errors.ts';
 import { readPage } from '../src/sync/sources/mixpanel/read-page.ts';
 
@@ -12,7 +13,7 @@ interface Page {
 
 /** What a page says, read the plain way. */
 function readPlainly(bytes: Uint8Array) {
-  const page: Page = JSON.parse(new TextDecoder().decode(bytes));
+  const page = parseJson(new TextDecoder().decode(bytes)) as Page;
   return {
     sessionId: page.session_id,
     pageSize: page.page_size,
@@ -44,7 +45,27 @@ const TEXTS = [
   'x'.repeat(70_000),
   '\ud800',
 ];
-const OTHERS = [null, 0, 12345678901, -1.5, true, {}, { $email: 'inner@mail.example' }, [1, 'two'], []];
+/** Numbers as they are spelt; JSON.stringify would spell them otherwise. */
+const NUMBERS = [
+  '10154012345678901',
+  '-9007199254740993',
+  '-0',
+  '1.0',
+  '1e5',
+  '123456789012345678901234',
+].map((text) => `#${text}#`);
+const OTHERS = [
+  ...NUMBERS,
+  null,
+  0,
+  12345678901,
+  -1.5,
+  true,
+  {},
+  { $email: 'inner@mail.example' },
+  [1, 'two'],
+  [],
+];
 
 function randomObject(random: Random, names: readonly string[], value: (name: string) => unknown): object {
   const entries = names.filter(() => random() < 0.8).map((name) => [name, value(name)]);
@@ -60,7 +81,7 @@ function randomPage(random: Random): object {
   const value = () => (random() < strangeness ? pick(random, OTHERS) : random() < 0.1 ? null : text());
   const rows = Array.from({ length: Math.floor(random() * 8) }, () => ({
     ...randomObject(random, ['last_seen', '$distinct_uuid'], value),
-    $distinct_id: random() < strangeness ? pick(random, [17, 'x', '"', '']) : text(),
+    $distinct_id: random() < strangeness ? pick(random, [17, 'x', '"', '', NUMBERS[0]]) : text(),
     ...randomObject(random, ['$properties', 'then'], (name) =>
       name === 'then'
         ? value()
@@ -92,6 +113,8 @@ function spell(random: Random, page: object): string {
   return text;
 }
 
+const spellNumbers = (text: string) => text.replace(/"#([-\d.e]+)#"/g, '$1');
+
 const outcomeOf = (read: () => unknown) => {
   try {
     return read();
@@ -103,7 +126,7 @@ const outcomeOf = (read: () => unknown) => {
 test.each([1, 2, 3, 4])('pages say the same however they are spelt (seed %i)', (seed) => {
   const random = createRandom(seed);
   for (let round = 0; round < 250; round++) {
-    const text = spell(random, randomPage(random));
+    const text = spellNumbers(spell(random, randomPage(random)));
     expect(readPage(Buffer.from(text)), text.slice(0, 2_000)).toEqual(readPlainly(Buffer.from(text)));
   }
 });
@@ -112,7 +135,7 @@ test.each([5, 6, 7, 8])('a damaged page is refused whenever it is no JSON (seed 
   const random = createRandom(seed);
   let refused = 0;
   for (let round = 0; round < 500; round++) {
-    const bytes = Buffer.from(spell(random, randomPage(random)));
+    const bytes = Buffer.from(spellNumbers(spell(random, randomPage(random))));
     const at = Math.floor(random() * bytes.length);
     const damaged = random() < 0.5 ? bytes.subarray(0, at) : Buffer.from(bytes);
     if (damaged.length === bytes.length)

@@ -107,14 +107,14 @@ test('bad lines are told by their numbers, and the old members stay', async () =
     await faultsOf(
       app.api,
       'Trial',
-      '{"email":"c@example.com"}\n{"email":\n[1]\n{}\n{"distinct_id":{}}\n{"distinct_id":12345678901234567890}\n',
+      '{"email":"c@example.com"}\n{"email":\n[1]\n{}\n{"distinct_id":{}}\n{"distinct_id":1.2345678901234567e19}\n',
     ),
   ).toEqual([
     'input.file: line 2: is not JSON.',
     'input.file: line 3: is no JSON object.',
     'input.file: line 4: has neither a distinct_id nor an e-mail.',
-    'input.file: line 5: its distinct_id is neither text nor a number of at most 15 digits.',
-    'input.file: line 6: its distinct_id is neither text nor a number of at most 15 digits.',
+    'input.file: line 5: its distinct_id is neither text nor a number that is written out.',
+    'input.file: line 6: its distinct_id is neither text nor a number that is written out.',
   ]);
   await app.syncToEnd(cohort.id);
   expect(listOf(app, cohort)).toEqual(['a@example.com', 'b@example.com']);

@@ -28,6 +28,7 @@ const LEAVES = [
   'data-dir',
   'env',
   'errors',
+  'json',
   'logger',
   'maybe-promise',
   'secrets',

@@ -15,6 +15,7 @@ import {
   loadInbox,
 } from '../../db/queries/messaging-inbox.ts';
 import type { ProjectScope } from '../../db/queries/scope.ts';
+import { stringifyJson } from '../json.ts';
 import { createSharedLookup } from '../shared-lookup.ts';
 import { isDatabaseError } from '../sync/database-error.ts';
 import type { SyncDeps } from '../sync/deps.ts';
@@ -173,7 +174,7 @@ async function fileBatch(
         distinct_id: distinctId,
         campaign_id: event.campaignId,
         campaign_name: event.campaignName,
-        data: echo ? null : JSON.stringify(event.dataFields),
+        data: echo ? null : stringifyJson(event.dataFields),
         state: echo ? 'ECHO' : refusal === null ? 'PENDING' : 'REJECTED',
         detail: echo ? ECHO : refusal,
       };

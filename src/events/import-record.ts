@@ -1,5 +1,6 @@
 import type { PendingEvent } from '../../db/queries/messaging-event.ts';
 import type { IdMerge } from '../../db/values.ts';
+import { parseJson, stringifyJson } from '../json.ts';
 
 /** Mixpanel takes 254 properties, of which some are ours; objects three deep of 254 names, lists of 254 elements. */
 const MAX_PROPERTIES = 240;
@@ -42,11 +43,11 @@ export function toImportRecord(
   const properties: Record<string, unknown> = Object.create(null);
   if (email !== null) properties.email = shorten(email, 1);
   if (userId !== null) properties.userId = shorten(userId, 1);
-  const data = JSON.parse(event.data ?? '{}') as Record<string, unknown>;
+  const data = parseJson(event.data ?? '{}') as Record<string, unknown>;
   for (const [name, value] of Object.entries(data).slice(0, MAX_PROPERTIES)) {
     properties[toName(name)] = shorten(value, 1);
   }
-  return JSON.stringify({
+  return stringifyJson({
     event: event.event,
     properties: {
       ...properties,
@@ -76,7 +77,7 @@ function toName(name: string): string {
 function shorten(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return value.slice(0, MAX_TEXT_LENGTH).toWellFormed();
   if (typeof value !== 'object' || value === null) return value;
-  if (depth > MAX_DEPTH) return shorten(JSON.stringify(value), depth);
+  if (depth > MAX_DEPTH) return shorten(stringifyJson(value), depth);
   if (Array.isArray(value)) return value.slice(0, MAX_ELEMENTS).map((element) => shorten(element, depth + 1));
   return Object.fromEntries(
     Object.entries(value)

@@ -1,3 +1,4 @@
+import { decimal, parseJson, stringifyJson } from '../json.ts';
 import { exceedsBounds } from '../sync/json-bounds.ts';
 import { readEventTime } from './event-time.ts';
 import { toUuid } from './to-uuid.ts';
@@ -42,7 +43,7 @@ export function checkEvent(body: Buffer): string {
   let json: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(body);
-    json = JSON.parse(text);
+    json = parseJson(text);
   } catch {
     throw new EventUnusableError('The body is not JSON in UTF-8.');
   }
@@ -70,7 +71,7 @@ export function findBoundsFault(body: Uint8Array): string | undefined {
 
 /** Reads what checkEvent has taken. Pure. */
 export function readEvent(body: string, receivedAt: Date): MessagingEvent {
-  const json = JSON.parse(body) as Record<string, unknown>;
+  const json = parseJson(body) as Record<string, unknown>;
   const dataFields = isObject(json.dataFields) ? json.dataFields : {};
   const name = clean(json.eventName as string);
   const email = (readText(json.email) ?? readText(dataFields.email))?.toLowerCase() ?? null;
@@ -103,16 +104,20 @@ export function readEvent(body: string, receivedAt: Date): MessagingEvent {
 
 /** JSON with the names of objects in order: a repeat may be spelt anew. */
 function canonical(value: unknown): string {
-  return JSON.stringify(value, (_name, inner: unknown) =>
-    isObject(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([left], [right]) => (left < right ? -1 : 1)))
-      : inner,
-  );
+  return stringifyJson(inOrder(value));
+}
+
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (!isObject(value)) return value;
+  const entries = Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1));
+  return Object.fromEntries(entries.map(([name, inner]) => [name, inOrder(inner)]));
 }
 
 /** Undefined for what is empty or no identifier. */
 function readText(value: unknown): string | undefined {
-  const text = typeof value === 'number' ? String(value) : typeof value === 'string' ? value.trim() : '';
+  const isNumber = typeof value === 'number' || typeof value === 'bigint';
+  const text = (isNumber ? decimal(value) : typeof value === 'string' ? value.trim() : '') ?? '';
   return text === '' || text.length > MAX_IDENTIFIER_LENGTH ? undefined : clean(text);
 }
 

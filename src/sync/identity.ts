@@ -5,6 +5,7 @@ import type {
   RejectionReason,
   UserIdFallback,
 } from '../../db/values.ts';
+import { decimal } from '../json.ts';
 import type { SourceMember } from './sources/source.ts';
 
 /** What decides how a member of this cohort is called in Iterable. */
@@ -33,7 +34,7 @@ const USER_ID = /^[\x20-\x7e]{1,52}$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it keeps out.
 const EMAIL = /^[^\s@\x00-\x1f]+@[^\s@.\x00-\x1f]+(\.[^\s@.\x00-\x1f]+)+$/;
 
-/** Stands for a value that is neither text nor number; no rule takes it for well-formed. */
+/** Stands for a value that is neither text nor a number with all its digits; no rule takes it for well-formed. */
 export const NOT_TEXT = '\uFFFD';
 
 /** FILE cohorts have no Mixpanel project behind them: they follow the rules of original ID merge. */
@@ -130,18 +131,13 @@ function readUserId(member: SourceMember, rules: IdentityRules): string | undefi
 function readText(value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'string') return value.trim();
-  if (typeof value === 'number') return decimal(value);
+  if (typeof value === 'number' || typeof value === 'bigint') return decimal(value) ?? NOT_TEXT;
   return NOT_TEXT;
 }
 
 /** For the ledger. PostgreSQL's text cannot hold NUL. */
 function toShow(text: string | undefined): string | undefined {
   return text === NOT_TEXT ? undefined : text?.replaceAll('\0', '\uFFFD');
-}
-
-/** As its decimal string. */
-export function decimal(value: number): string {
-  return Number.isInteger(value) ? BigInt(value).toString() : String(value);
 }
 
 function isEmail(text: string): boolean {

@@ -1,4 +1,5 @@
 import { Agent, type Dispatcher, interceptors, request as send } from 'undici';
+import { parseJson } from '../json.ts';
 import { exceedsBounds } from './json-bounds.ts';
 
 /** What a partner says of a failure. The longest that is read is Mixpanel's of an import: 2,000 events with a reason each. */
@@ -91,7 +92,7 @@ const JSON_BOUNDS = { maxNodes: 1_000_000, maxDepth: 100 };
 export function parseAnswer(bytes: Buffer): unknown {
   const exceeded = exceedsBounds(bytes, JSON_BOUNDS);
   if (exceeded !== undefined) throw new SyntaxError(`The answer is too large to be read (${exceeded}).`);
-  return JSON.parse(decodeText(bytes));
+  return parseJson(decodeText(bytes));
 }
 
 /** As UTF-8, without a byte order mark. */

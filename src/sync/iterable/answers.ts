@@ -46,7 +46,7 @@ export const listUpdateAnswer = z.object({
 export const listsAnswer = z.object({
   lists: z.array(
     z.object({
-      id: z.int(),
+      id: z.union([z.int(), z.bigint()]),
       name: z.string(),
       listType: z.string(),
       // Of use, and not worth failing for.
@@ -55,7 +55,7 @@ export const listsAnswer = z.object({
   ),
 });
 
-export const createListAnswer = z.object({ listId: z.int() });
+export const createListAnswer = z.object({ listId: z.union([z.int(), z.bigint()]) });
 
 /** Every error that Iterable words itself; code may be "Success" all the same. */
 export const errorAnswer = z.object({

@@ -277,9 +277,7 @@ function toError(response: PartnerResponse): IterableError {
     const projectId = answer.params?.projectId;
     return new InvalidListError(message, {
       ...options,
-      ...(typeof projectId === 'number' || typeof projectId === 'string'
-        ? { projectId: String(projectId) }
-        : {}),
+      ...(['number', 'bigint', 'string'].includes(typeof projectId) ? { projectId: String(projectId) } : {}),
     });
   }
   const bucket = PERSON_CODES[answer.code ?? ''];

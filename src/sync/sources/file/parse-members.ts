@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { BadUserInputError } from '../../../errors.ts';
+import { decimal, parseJson } from '../../../json.ts';
 
 export interface FileRow {
   distinctId: string;
@@ -119,7 +120,7 @@ async function* parseNdjson(texts: AsyncIterable<string>, faults: Faults): Async
     if (text.trim() === '') return undefined;
     let value: unknown;
     try {
-      value = JSON.parse(text);
+      value = parseJson(text);
     } catch {
       faults.add(line, 'is not JSON.');
       return undefined;
@@ -197,7 +198,7 @@ function toRow(values: Record<string, unknown>, line: number, faults: Faults): F
   const distinctId = firstText(values, DISTINCT_ID_KEYS);
   const email = firstText(values, EMAIL_KEYS);
   if (distinctId === NOT_TEXT) {
-    faults.add(line, 'its distinct_id is neither text nor a number of at most 15 digits.');
+    faults.add(line, 'its distinct_id is neither text nor a number that is written out.');
     return undefined;
   }
   const name = distinctId ?? email;
@@ -212,17 +213,13 @@ function firstText(values: Record<string, unknown>, keys: string[]): string | un
   for (const key of keys) {
     const value = values[key];
     if (value === undefined || value === null) continue;
-    const text = typeof value === 'string' ? value.trim() : isExact(value) ? decimalOf(value) : NOT_TEXT;
+    const text =
+      typeof value === 'string' ? value.trim() : isNumber(value) ? (decimal(value) ?? NOT_TEXT) : NOT_TEXT;
     if (text !== '') return text.replaceAll('\0', NOT_TEXT);
   }
   return undefined;
 }
 
-/** A whole number that JSON cannot carry exactly would silently name somebody else. */
-function isExact(value: unknown): value is number {
-  return typeof value === 'number' && (Number.isSafeInteger(value) || !Number.isInteger(value));
-}
-
-function decimalOf(value: number): string {
-  return (Number.isInteger(value) ? BigInt(value) : value).toString();
+function isNumber(value: unknown): value is number | bigint {
+  return typeof value === 'number' || typeof value === 'bigint';
 }

@@ -59,7 +59,7 @@ const MAX_NAME_LENGTH = 1_000;
 
 const cohortsAnswer = z.array(
   z.object({
-    id: z.union([z.int(), z.string()]),
+    id: z.union([z.int(), z.bigint(), z.string()]),
     name: z.string(),
     description: z.string().nullish(),
     count: z.int().min(0).nullish(),
@@ -141,7 +141,8 @@ export function createMixpanelClient(connection: {
     },
     async queryMembers({ cohortId, page, sessionId, signal }) {
       const form: Record<string, string> = {
-        filter_by_cohort: JSON.stringify({ id: Number(cohortId) }),
+        // In digits, as it came: a number might be rounded.
+        filter_by_cohort: `{"id":${/^\d+$/.test(cohortId) ? cohortId : JSON.stringify(cohortId)}}`,
         include_all_users: 'true',
         output_properties: '["$email","$iterable_user_id"]',
         ...(page > 0 && sessionId !== undefined ? { session_id: sessionId, page: String(page) } : {}),

@@ -38,7 +38,8 @@ function readAnswer(answer: unknown): MembersAnswer {
 
 function readMember(result: unknown): SourceMember {
   const { $distinct_id: id, $properties } = (result ?? {}) as Record<string, unknown>;
-  if (typeof id !== 'string' && typeof id !== 'number') throw unexpected('a $distinct_id is no string');
+  if (typeof id !== 'string' && typeof id !== 'number' && typeof id !== 'bigint')
+    throw unexpected('a $distinct_id is no string');
   const properties = ($properties ?? {}) as Record<string, unknown>;
   return {
     distinctId: String(id),
@@ -56,12 +57,17 @@ function unexpected(what: string): MixpanelUnexpectedAnswerError {
 const code = (character: string) => character.charCodeAt(0);
 const [BLANK, QUOTE, BACKSLASH, COLON, COMMA] = [code(' '), code('"'), code('\\'), code(':'), code(',')];
 const [OPEN_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [code('['), code('{'), code('}')];
+const [ZERO, NINE, MINUS, POINT, EXPONENT] = [code('0'), code('9'), code('-'), code('.'), code('e')];
+/** More are left to parseJson. */
+const MAX_DIGITS = 18;
 const RESULTS = Buffer.from('"results"');
 const DISTINCT_ID = Buffer.from('$distinct_id');
 const PROPERTIES = Buffer.from('$properties');
 const EMAIL = Buffer.from('$email');
 const USER_ID = Buffer.from('$iterable_user_id');
 const NULL = Buffer.from('null');
+
+type Value = string | number | bigint | null;
 
 /** Where a string begins and ends, without its quotation marks; and whether it is all ASCII. */
 interface Span {
@@ -72,7 +78,7 @@ interface Span {
 
 /**
  * The members of "results", and where the elements of that array begin and end. Undefined when anything is unusual (an
- * escape, a number, another object): then nothing is known, not even that it is JSON.
+ * escape, a fraction, another object): then nothing is known, not even that it is JSON.
  */
 function scanRows(bytes: Buffer): { start: number; end: number; members: SourceMember[] } | undefined {
   const found = bytes.indexOf(RESULTS);
@@ -80,8 +86,8 @@ function scanRows(bytes: Buffer): { start: number; end: number; members: SourceM
   const textOf = createTexts(bytes);
   const span: Span = { start: 0, end: 0, isAscii: true };
   let at = found + RESULTS.length;
-  let email: string | null | undefined;
-  let userId: string | null | undefined;
+  let email: Value | undefined;
+  let userId: Value | undefined;
 
   /** The character, if it comes next. */
   function take(character: number): boolean {
@@ -118,9 +124,25 @@ function scanRows(bytes: Buffer): { start: number; end: number; members: SourceM
     return true;
   }
 
-  /** Undefined for anything but a string and null. */
-  function takeValue(): string | null | undefined {
+  /** A whole number that is spelt as usual. */
+  function takeWhole(): number | bigint | undefined {
+    const start = at;
+    if (bytes[at] === MINUS) at++;
+    const first = at;
+    while (bytes[at]! >= ZERO && bytes[at]! <= NINE) at++;
+    const digits = at - first;
+    if (digits === 0 || digits > MAX_DIGITS || (bytes[first] === ZERO && digits > 1)) return undefined;
+    if (bytes[at] === POINT || (bytes[at]! | 0x20) === EXPONENT) return undefined;
+    const text = bytes.toString('latin1', start, at);
+    const number = Number(text);
+    return Number.isSafeInteger(number) ? number : BigInt(text);
+  }
+
+  /** Undefined for anything but a string, a whole number and null. */
+  function takeValue(): Value | undefined {
     if (takeString()) return textOf(span);
+    const whole = takeWhole();
+    if (whole !== undefined) return whole;
     for (let index = 0; index < NULL.length; index++) if (bytes[at++] !== NULL[index]) return undefined;
     return null;
   }
@@ -156,7 +178,7 @@ function scanRows(bytes: Buffer): { start: number; end: number; members: SourceM
       const isDistinctId = isNamed(DISTINCT_ID);
       const value = takeValue();
       if (value === undefined || (isDistinctId && value === null)) return undefined;
-      if (isDistinctId) distinctId = value!;
+      if (isDistinctId) distinctId = String(value);
     } while (take(COMMA));
     return take(CLOSE_OBJECT) && distinctId !== undefined ? { distinctId, email, userId } : undefined;
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { PushAction } from '../../../../db/values.ts';
-import { decimal, NOT_TEXT } from '../../identity.ts';
+import { decimal, parseJson } from '../../../json.ts';
+import { NOT_TEXT } from '../../identity.ts';
 import { exceedsBounds } from '../../json-bounds.ts';
 import { MAX_DESCRIPTION_LENGTH, shorten } from '../../shorten.ts';
 
@@ -35,8 +36,8 @@ export class PushUnusableError extends Error {
 
 /** PostgreSQL's text cannot hold NUL, and JSON no half of a surrogate pair. */
 const text = z
-  .union([z.string(), z.number()])
-  .transform((value) => (typeof value === 'number' ? decimal(value) : clean(value)));
+  .union([z.string(), z.number(), z.bigint()])
+  .transform((value) => (typeof value === 'string' ? clean(value) : (decimal(value) ?? NOT_TEXT)));
 const identifier = text.pipe(z.string().min(1).max(200));
 const count = z.coerce.number().pipe(z.int().min(1).max(1_000_000));
 
@@ -90,7 +91,7 @@ function parse(body: Buffer): z.infer<typeof push> {
   }
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    json = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch {
     throw new PushUnusableError('The body is not JSON in UTF-8.');
   }
@@ -119,7 +120,7 @@ function readRow(item: unknown, index: number): PushedRow | undefined {
 /** An empty value is absent. */
 function readText(value: unknown): string | undefined {
   if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value === 'number') return decimal(value);
+  if (typeof value === 'number' || typeof value === 'bigint') return decimal(value) ?? NOT_TEXT;
   return typeof value === 'string' ? clean(value) : NOT_TEXT;
 }
 
