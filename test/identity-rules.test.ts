@@ -130,11 +130,16 @@ describe('the userId, in a project keyed by it,', () => {
     },
     {
       title: 'that is a number is its decimal string',
+      member: { userId: 10154012345678901n },
+      rules,
+      expected: { userId: '10154012345678901' },
+    },
+    {
+      title: 'that is a number which may have lost digits is malformed',
       member: { userId: 1e21 },
       rules,
-      expected: { userId: '1000000000000000000000' },
+      expected: 'INVALID_USER_ID',
     },
-    { title: 'that is zero is the string 0', member: { userId: 0 }, rules, expected: { userId: '0' } },
     {
       title: 'that is a boolean is malformed',
       member: { userId: false },

@@ -1,27 +1,7 @@
 import type { IterableProjectType } from '../../db/values.ts';
 import type { LearnedIds } from '../sync/learned-ids.ts';
+import { isPlaceholder } from '../sync/placeholder.ts';
 import type { MessagingEvent } from './read-event.ts';
-
-/** What Mixpanel takes for nobody (API reference, import events), in lower case. */
-const BANNED: ReadonlySet<string> = new Set([
-  '00000000-0000-0000-0000-000000000000',
-  'anon',
-  'anonymous',
-  'nil',
-  'none',
-  'null',
-  'n/a',
-  'na',
-  'undefined',
-  'unknown',
-  '<nil>',
-  '0',
-  '-1',
-  'true',
-  'false',
-  '[]',
-  '{}',
-]);
 
 /** Mixpanel cuts longer text, and an index of PostgreSQL takes no more than 2,700 bytes. */
 const MAX_LENGTH = 255;
@@ -43,5 +23,5 @@ export function namePerson(
 }
 
 function isUsable(id: string): boolean {
-  return id.length <= MAX_LENGTH && !BANNED.has(id.toLowerCase());
+  return id.length <= MAX_LENGTH && !isPlaceholder(id);
 }

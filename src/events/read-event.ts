@@ -1,5 +1,6 @@
 import { decimal, parseJson, stringifyJson } from '../json.ts';
 import { exceedsBounds } from '../sync/json-bounds.ts';
+import { isPlaceholder } from '../sync/placeholder.ts';
 import { readEventTime } from './event-time.ts';
 import { toUuid } from './to-uuid.ts';
 
@@ -12,6 +13,7 @@ export interface MessagingEvent {
   at: Date;
   /** In lower case. */
   email: string | null;
+  /** Null also for a placeholder. */
   userId: string | null;
   campaignId: string | null;
   campaignName: string | null;
@@ -75,7 +77,9 @@ export function readEvent(body: string, receivedAt: Date): MessagingEvent {
   const dataFields = isObject(json.dataFields) ? json.dataFields : {};
   const name = clean(json.eventName as string);
   const email = (readText(json.email) ?? readText(dataFields.email))?.toLowerCase() ?? null;
-  const userId = readText(json.userId) ?? readText(dataFields.userId) ?? null;
+  const userId =
+    [json.userId, dataFields.userId].map(readText).find((id) => id !== undefined && !isPlaceholder(id)) ??
+    null;
   const createdAt = dataFields.createdAt ?? json.createdAt;
   const messageId = readText(dataFields.messageId);
   // Without both nothing less than all of it tells two events apart.

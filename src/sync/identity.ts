@@ -6,6 +6,7 @@ import type {
   UserIdFallback,
 } from '../../db/values.ts';
 import { decimal } from '../json.ts';
+import { isPlaceholder } from './placeholder.ts';
 import type { SourceMember } from './sources/source.ts';
 
 /** What decides how a member of this cohort is called in Iterable. */
@@ -120,11 +121,16 @@ function readEmail(value: unknown): string | undefined {
 }
 
 function readUserId(member: SourceMember, rules: IdentityRules): string | undefined {
-  const ofPerson = member.distinctId.startsWith(DEVICE_PREFIX) ? undefined : member.distinctId.trim();
-  if (rules.idMerge === 'SIMPLIFIED') return ofPerson === '' ? undefined : ofPerson;
-  const given = readText(member.userId);
-  if (given !== undefined && given !== '') return given;
-  return rules.userIdFallback === 'DISTINCT_ID' && ofPerson !== '' ? ofPerson : undefined;
+  const ofPerson = member.distinctId.startsWith(DEVICE_PREFIX)
+    ? undefined
+    : toUserId(member.distinctId.trim());
+  if (rules.idMerge === 'SIMPLIFIED') return ofPerson;
+  return toUserId(readText(member.userId)) ?? (rules.userIdFallback === 'DISTINCT_ID' ? ofPerson : undefined);
+}
+
+/** Undefined for what names nobody. */
+function toUserId(text: string | undefined): string | undefined {
+  return text === undefined || text === '' || isPlaceholder(text) ? undefined : text;
 }
 
 /** Numbers become their decimal strings; any other value that is no string is there, but never well-formed. */
