@@ -60,7 +60,8 @@ export const cohortColumns = columnsOf<CohortRow>('cohorts', ['id', 'name'], {
   import_id: true,
   replaced_by: true,
   last_received_at: true,
-  push_note: true,
+  source_note: true,
+  file_reading: true,
 });
 
 export const exportColumns = columnsOf<ExportRow>('exports', ['id', 'cohort_id', 'integration_id'], {

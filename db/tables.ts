@@ -119,7 +119,27 @@ interface CohortTable {
   /** MIXPANEL_WEBHOOK cohorts, this and the following ones; see the migration 0011-mixpanel-webhook. */
   replaced_by: Int8 | null;
   last_received_at: Date | null;
-  push_note: string | null;
+  /** What of the last push, file or read could not be used. */
+  source_note: string | null;
+  /** FILE cohorts: how the file was understood; null for one from before that was noted. */
+  file_reading: ColumnType<FileReading | null, string | null | undefined, string | null>;
+}
+
+/** How a file of members was understood. */
+export interface FileReading {
+  format: 'CSV' | 'NDJSON';
+  /** What parts the columns of a CSV. */
+  delimiter: string | null;
+  /** Those that are used; of NDJSON the keys that its objects have. */
+  columns: string[];
+  /** Those that are not, the first hundred of them; of NDJSON none is noted. */
+  ignoredColumns: string[];
+  /** That name somebody. */
+  rows: number;
+  /** Rows of empty cells. */
+  emptyRows: number;
+  /** Rows that were left out, because an earlier one has their distinct_id. */
+  repeatedRows: number;
 }
 
 interface CohortImportTable {

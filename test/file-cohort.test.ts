@@ -96,12 +96,12 @@ test('bad lines are told by their numbers, and the old members stay', async () =
     await faultsOf(
       app.api,
       'Trial',
-      'distinct_id,email\n1,c@example.com\n,\n3,d@example.com,more\n4,e@example.com\n5\n',
+      'distinct_id,email,city\n1,c@example.com,\n,,Ulm\n3,d@example.com,,more\n4,e@example.com\n,,Bern\n',
     ),
   ).toEqual([
     'input.file: line 3: has neither a distinct_id nor an e-mail.',
-    'input.file: line 4: has 3 columns, the header row has 2.',
-    'input.file: line 6: has 1 columns, the header row has 2.',
+    'input.file: line 4: has 4 columns, the header row has 3.',
+    'input.file: line 6: has neither a distinct_id nor an e-mail.',
   ]);
   expect(
     await faultsOf(
@@ -124,7 +124,7 @@ test('bad lines are told by their numbers, and the old members stay', async () =
 
 test('of many bad lines the first twenty are told, the others counted', async () => {
   await using app = await startTestApp({ env: { ROLES: 'gateway' } });
-  const faults = await faultsOf(app.api, 'Bad', `distinct_id,email\n${',\n'.repeat(50)}`);
+  const faults = await faultsOf(app.api, 'Bad', `distinct_id,email,city\n${',,Ulm\n'.repeat(50)}`);
   expect(faults).toHaveLength(21);
   expect(faults[0]).toBe('input.file: line 2: has neither a distinct_id nor an e-mail.');
   expect(faults[20]).toBe('input.file: and 30 more lines.');

@@ -32,6 +32,7 @@ const EXCEPTIONS: Record<string, Record<string, string>> = {
     CreatedApiToken: IS_A_RESULT,
     CreatedProject: IS_A_RESULT,
     ExportDelay: IS_A_PART,
+    FileReading: IS_A_PART,
     MessagingCampaignUsage: IS_A_PART,
     MessagingEventUsage: IS_A_PART,
     MessagingWhatIf: IS_A_PART,

@@ -49,7 +49,7 @@ const WAYS: Record<string, { whole: string; pages: string[] }> = {
 
 /** So that a column which was not read cannot look like one that is empty. */
 const FILL = `
-  update cohorts set description = 'Described', last_received_at = '2029-12-31', push_note = 'A note.';
+  update cohorts set description = 'Described', last_received_at = '2029-12-31', source_note = 'A note.', file_reading = '{"format":"CSV","delimiter":",","columns":["email"],"ignoredColumns":[],"rows":1,"emptyRows":2,"repeatedRows":3}';
   update exports set kept_count = 3, list_name = 'another';
   update sync_runs set error_code = 'INTERNAL', error_message = 'Why.', error_retryable = true, notices = '{one,two}',
     pending_removals = 4, requests_sent = 5`;

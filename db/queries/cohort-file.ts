@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { CohortRow } from '../tables.ts';
+import type { CohortRow, FileReading } from '../tables.ts';
 
 export interface FileMember {
+  /** Of its line. */
   position: number;
   distinct_id: string;
   email: string | null;
@@ -86,24 +87,51 @@ export async function listAbandonedImports(db: Db, before: Date): Promise<string
   return rows.map((row) => row.id);
 }
 
+/** Rows whose distinct_id an earlier one has; of those with another e-mail than the first their number, and some of their lines. */
+export async function findRepeatedRows(
+  db: Db,
+  importId: string,
+  limit: number,
+): Promise<{ rows: number; differing: number; lines: number[] }> {
+  const { rows } = await sql<{ rows: number; differing: number; lines: number[] | null }>`
+    with firsts as materialized (
+      select distinct_id, count(*) - 1 as repeats, (array_agg(lower(email) order by position))[1] as email
+        from cohort_file_members where import_id = ${importId} group by distinct_id having count(*) > 1
+    ), differing as (
+      select member.position from cohort_file_members member join firsts using (distinct_id)
+        where member.import_id = ${importId} and member.email is not null
+          and lower(member.email) is distinct from firsts.email
+    )
+    select
+      (select coalesce(sum(repeats), 0)::int from firsts) as rows,
+      (select count(*)::int from differing) as differing,
+      (select array_agg(position order by position)
+        from (select position from differing order by position limit ${limit}) shown) as lines
+  `.execute(db);
+  const [found] = rows;
+  return { ...found!, lines: found!.lines ?? [] };
+}
+
 /**
  * Makes the uploaded rows the members of the project's file cohort of that name, which is made when it is new. Gives
  * the cohort, and the import that was its members before.
  */
 export async function publishImport(
   db: Db,
-  upload: { projectId: string; name: string; importId: string; now: Date },
+  upload: {
+    projectId: string;
+    name: string;
+    importId: string;
+    now: Date;
+    reading: FileReading;
+    note: string | null;
+  },
 ): Promise<{ cohort: CohortRow; replaced: string | null }> {
-  const { projectId, name, importId, now } = upload;
+  const { projectId, name, importId, now, reading, note } = upload;
   // One at a time for a name, also while the cohort does not exist yet.
   await sql`select pg_advisory_xact_lock(hashtextextended(${`cohort-file:${projectId}:${name}`}, 0))`.execute(
     db,
   );
-  const people = await db
-    .selectFrom('cohort_file_members')
-    .select(sql<number>`count(distinct distinct_id)::int`.as('count'))
-    .where('import_id', '=', importId)
-    .executeTakeFirstOrThrow();
   const known = await db
     .selectFrom('cohorts')
     .select(['id', 'import_id'])
@@ -111,7 +139,13 @@ export async function publishImport(
     .where('source', '=', 'FILE')
     .where('name', '=', name)
     .executeTakeFirst();
-  const values = { member_count: people.count, refreshed_at: now, import_id: importId };
+  const values = {
+    member_count: reading.rows - reading.repeatedRows,
+    refreshed_at: now,
+    import_id: importId,
+    source_note: note,
+    file_reading: JSON.stringify(reading),
+  };
   if (known) {
     const cohort = await db
       .updateTable('cohorts')

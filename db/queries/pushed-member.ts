@@ -79,13 +79,13 @@ export async function setPushed(db: Db, cohortId: string, now: Date): Promise<vo
   const members = await countPushedMembers(db, cohortId);
   await db
     .updateTable('cohorts')
-    .set({ refreshed_at: now, push_note: null, member_count: members })
+    .set({ refreshed_at: now, source_note: null, member_count: members })
     .where('id', '=', cohortId)
     .execute();
 }
 
 export async function setPushNote(db: Db, cohortId: string, note: string): Promise<void> {
-  await db.updateTable('cohorts').set({ push_note: note }).where('id', '=', cohortId).execute();
+  await db.updateTable('cohorts').set({ source_note: note }).where('id', '=', cohortId).execute();
 }
 
 export async function countPushedMembers(db: Db, cohortId: string): Promise<number> {

@@ -61,13 +61,12 @@ export function importCohort(
 /** Mixpanel pushes every half hour, also when nothing has changed. */
 const SILENT_AFTER_MS = 3_600_000;
 
-/** Why the members of a pushed cohort may not be up to date. */
-export function pushWarning(
+/** What of the cohort could not be used, and why the members of a pushed one may not be up to date. */
+export function cohortWarning(
   { sync }: Context,
-  { last_received_at: at, push_note: note }: CohortRow,
+  { last_received_at: at, source_note: note }: CohortRow,
 ): string | null {
-  if (at === null) return null;
-  const isSilent = sync.clock.now().getTime() - at.getTime() > SILENT_AFTER_MS;
-  const silence = `Mixpanel has pushed nothing since ${at.toISOString()}; it does so every 30 minutes. See to the sync in Mixpanel: an error there pauses it.`;
+  const isSilent = at !== null && sync.clock.now().getTime() - at.getTime() > SILENT_AFTER_MS;
+  const silence = `Mixpanel has pushed nothing since ${at?.toISOString()}; it does so every 30 minutes. See to the sync in Mixpanel: an error there pauses it.`;
   return [...(isSilent ? [silence] : []), ...(note === null ? [] : [note])].join(' ') || null;
 }

@@ -1,12 +1,35 @@
-import { importCohort, pushWarning, readCohorts, readExportOfCohort } from '../resolvers/cohort.ts';
+import type { FileReading as FileReadingValue } from '../../db/tables.ts';
+import { cohortWarning, importCohort, readCohorts, readExportOfCohort } from '../resolvers/cohort.ts';
 import { builder, CHANGE, READ } from './builder.ts';
 import { pageOfProject } from './costs.ts';
-import { CohortSource, Provider } from './enums.ts';
+import { CohortSource, FileFormat, Provider } from './enums.ts';
 import { findRow } from './global-id.ts';
 import { pageArgs } from './page-args.ts';
 import { Cohort, CohortConnection, Export } from './refs.ts';
 import { nameRule } from './rules.ts';
 import { reads, wantedOf } from './selection.ts';
+
+const FileReading = builder.objectRef<FileReadingValue>('FileReading').implement({
+  description: 'How a file of members was understood.',
+  fields: (t) => ({
+    format: t.expose('format', { type: FileFormat, description: 'What it was taken for.' }),
+    delimiter: t.exposeString('delimiter', {
+      nullable: true,
+      description: 'The character between the columns of a CSV; null for NDJSON.',
+    }),
+    columns: t.exposeStringList('columns', {
+      description: 'The columns that are used, in lower case; of NDJSON the keys.',
+    }),
+    ignoredColumns: t.exposeStringList('ignoredColumns', {
+      description: 'Columns of a CSV that are not used: the first hundred, each cut at 100 characters.',
+    }),
+    rows: t.exposeInt('rows', { description: 'Rows that name somebody.' }),
+    emptyRows: t.exposeInt('emptyRows', { description: 'Rows of a CSV whose cells are all empty.' }),
+    repeatedRows: t.exposeInt('repeatedRows', {
+      description: 'Rows that were left out because an earlier one has their distinct_id.',
+    }),
+  }),
+});
 
 builder.node(Cohort, {
   description: 'A named group of people that a source tells of.',
@@ -41,9 +64,15 @@ builder.node(Cohort, {
     warning: t.string({
       nullable: true,
       description:
-        'Why its members may not be up to date: nothing was pushed for an hour, or a push came only in part; null otherwise.',
-      extensions: reads({ cohort: ['last_received_at', 'push_note'] }),
-      resolve: (cohort, _args, ctx) => pushWarning(ctx, cohort),
+        'What the source sent that could not be used, and why its members may not be up to date: people of a file or push who were left out, a push that came only in part, nothing pushed for an hour. Null when all is well.',
+      extensions: reads({ cohort: ['last_received_at', 'source_note'] }),
+      resolve: (cohort, _args, ctx) => cohortWarning(ctx, cohort),
+    }),
+    file: t.expose('file_reading', {
+      type: FileReading,
+      nullable: true,
+      description:
+        'How its file was understood; null for other sources, and for files from before this was noted.',
     }),
     export: t.field({
       type: Export,
@@ -100,7 +129,7 @@ const ImportCohortInput = builder.inputType('ImportCohortInput', {
       type: 'File',
       required: true,
       description:
-        'CSV with a header row, or NDJSON; UTF-8. Columns or keys: distinct_id, $email or email, $iterable_user_id. A row needs a distinct_id or an e-mail, which then stands for it.',
+        'CSV with a header row (comma, semicolon or tab), or NDJSON; UTF-8, or UTF-16 with a byte order mark. Columns or keys: distinct_id or $distinct_id, email or $email, iterable_user_id or $iterable_user_id, whatever their case; others are ignored. A row needs a distinct_id or an e-mail, which then stands for it.',
     }),
   }),
 });

@@ -38,6 +38,14 @@ export const MixpanelRegion = builder.enumType('MixpanelRegion', {
   },
 });
 
+export const FileFormat = builder.enumType('FileFormat', {
+  description: 'What a file of members can be.',
+  values: {
+    CSV: { description: 'A header row, and a row for each person.' },
+    NDJSON: { description: 'A JSON object on each line.' },
+  },
+});
+
 export const IdMerge = builder.enumType('IdMerge', {
   description: "A Mixpanel project's identity management; Mixpanel's API does not tell it, so the user does.",
   values: {

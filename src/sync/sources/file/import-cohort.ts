@@ -1,5 +1,6 @@
 import {
   deleteImport,
+  findRepeatedRows,
   insertFileMembers,
   insertImport,
   listAbandonedImports,
@@ -9,7 +10,7 @@ import { findExportIdOfCohort } from '../../../../db/queries/export.ts';
 import type { CohortRow } from '../../../../db/tables.ts';
 import type { SyncDeps } from '../../deps.ts';
 import { requestPushRun } from '../../queue-run.ts';
-import { parseMembers } from './parse-members.ts';
+import { createReading, parseMembers } from './parse-members.ts';
 
 export interface UploadedFile {
   name: string;
@@ -18,6 +19,8 @@ export interface UploadedFile {
 
 /** An upload that has not been published after this long died with its process. */
 const ABANDONED_AFTER_MS = 24 * 3_600_000;
+/** Of those that are told of. */
+const LINES_SHOWN = 10;
 
 /**
  * A cohort from a file, in bounded memory; the same name again replaces its members in one go and runs its dynamic
@@ -33,22 +36,30 @@ export async function importCohort(
   const importId = await insertImport(db, projectId, clock.now());
   let isPublished = false;
   try {
-    let position = 0;
-    for await (const rows of parseMembers(file.stream())) {
+    const reading = createReading();
+    for await (const rows of parseMembers(file.stream(), reading)) {
       await insertFileMembers(
         db,
         importId,
         rows.map((row) => ({
-          position: position++,
+          position: row.line,
           distinct_id: row.distinctId,
           email: row.email,
           user_id: row.userId,
         })),
       );
     }
-    const { cohort, replaced } = await db
-      .transaction()
-      .execute((trx) => publishImport(trx, { projectId, name, importId, now: clock.now() }));
+    const repeated = await findRepeatedRows(db, importId, LINES_SHOWN);
+    const { cohort, replaced } = await db.transaction().execute((trx) =>
+      publishImport(trx, {
+        projectId,
+        name,
+        importId,
+        now: clock.now(),
+        reading: { ...reading, repeatedRows: repeated.rows },
+        note: repeatNote(repeated),
+      }),
+    );
     isPublished = true;
     if (replaced !== null) await deleteImport(db, replaced);
     const exportId = await findExportIdOfCohort(db, cohort.id);
@@ -58,6 +69,14 @@ export async function importCohort(
     if (!isPublished) await deleteImport(db, importId);
     throw error;
   }
+}
+
+/** Nothing is said of a line that only repeats an earlier one. */
+function repeatNote({ differing, lines }: { differing: number; lines: number[] }): string | null {
+  if (differing === 0) return null;
+  const rest = differing - lines.length;
+  const where = `${lines.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+  return `${differing} ${differing === 1 ? 'line repeats' : 'lines repeat'} the distinct_id of an earlier line with another e-mail (line ${where}). Only the first line of a distinct_id counts. A spreadsheet that shows long numbers as 1.01540E+16 saves them so: make the column text.`;
 }
 
 async function removeAbandoned({ db, clock }: SyncDeps): Promise<void> {

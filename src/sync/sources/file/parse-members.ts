@@ -1,41 +1,53 @@
 import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
-import { BadUserInputError } from '../../../errors.ts';
+import type { FileReading } from '../../../../db/tables.ts';
 import { decimal, parseJson } from '../../../json.ts';
+import {
+  type Delimiter,
+  findDelimiter,
+  findTwice,
+  isKnown,
+  namePeople,
+  normaliseName,
+  readSeparatorLine,
+  valuesOf,
+} from './columns.ts';
+import { decodeLines, MAX_LINE_BYTES } from './decode-lines.ts';
+import { createFaults, type Faults, fileError } from './faults.ts';
 
 export interface FileRow {
+  /** Of the file, from 1; a row of several lines has the number of its last. */
+  line: number;
   distinctId: string;
   email: string | null;
   userId: string | null;
 }
 
-const MAX_LINE_BYTES = 1_000_000;
 const ROWS_PER_BATCH = 5_000;
-/** Faults that are told one by one; the rest is counted. */
-const FAULTS_SHOWN = 20;
-
-const DISTINCT_ID_KEYS = ['$distinct_id', 'distinct_id'];
-/** In order: the first that is not empty is taken. */
-const EMAIL_KEYS = ['email', '$email'];
-const USER_ID_KEYS = ['$iterable_user_id', 'iterable_user_id', 'user_id', 'userId'];
-/** Stands for an e-mail or userId that is neither text nor an exact number: no rule takes it for well-formed. */
+/** The heads of columns that are shown. */
+const MAX_COLUMNS_SHOWN = 100;
+const MAX_NAME_SHOWN = 100;
+/** Stands for an e-mail or userId that is neither text nor a number with all its digits: no rule takes it for well-formed. */
 const NOT_TEXT = '\uFFFD';
 
 /**
  * The people of a CSV file with a header row or of an NDJSON file, some at a time; which of the two it is shows by its
- * first character. Throws BadUserInputError that names the lines at fault, after it has read the whole file.
+ * first character. Throws BadUserInputError that names the lines at fault, after it has read the whole file. What was
+ * understood of it is in the reading, once all of it is read.
  */
-export async function* parseMembers(bytes: AsyncIterable<Uint8Array>): AsyncIterable<FileRow[]> {
+export async function* parseMembers(
+  bytes: AsyncIterable<Uint8Array>,
+  reading: FileReading,
+): AsyncIterable<FileRow[]> {
   const faults = createFaults();
-  const { first, all } = await peek(decode(bytes, faults));
+  const { first, all } = await peek(decodeLines(bytes, faults));
   if (first === undefined) throw fileError(['the file has no rows.']);
   if (first === '[')
     throw fileError(['line 1: a JSON array is not taken; write one object on each line (NDJSON).']);
-  const rows = first === '{' ? parseNdjson(all, faults) : parseCsv(all, faults);
+  const rows = first === '{' ? parseNdjson(all, faults, reading) : parseCsv(all, faults, reading);
   let batch: FileRow[] = [];
-  let count = 0;
   for await (const row of rows) {
-    count++;
+    reading.rows++;
     batch.push(row);
     if (batch.length >= ROWS_PER_BATCH) {
       yield batch;
@@ -43,53 +55,21 @@ export async function* parseMembers(bytes: AsyncIterable<Uint8Array>): AsyncIter
     }
   }
   faults.throwIfAny();
-  if (count === 0) throw fileError(['the file has no rows.']);
+  if (reading.rows === 0) throw fileError(['the file has no rows.']);
   if (batch.length > 0) yield batch;
 }
 
-interface Faults {
-  add(line: number, what: string): void;
-  throwIfAny(): void;
-}
-
-function createFaults(): Faults {
-  const shown: string[] = [];
-  let count = 0;
+/** Of nothing yet. */
+export function createReading(): FileReading {
   return {
-    add(line, what) {
-      if (++count <= FAULTS_SHOWN) shown.push(`line ${line}: ${what}`);
-    },
-    throwIfAny() {
-      if (count === 0) return;
-      const rest = count - shown.length;
-      throw fileError(rest > 0 ? [...shown, `and ${rest} more lines.`] : shown);
-    },
+    format: 'CSV',
+    delimiter: null,
+    columns: [],
+    ignoredColumns: [],
+    rows: 0,
+    emptyRows: 0,
+    repeatedRows: 0,
   };
-}
-
-function fileError(messages: string[]): BadUserInputError {
-  return new BadUserInputError(messages.map((message) => ({ path: ['input', 'file'], message })));
-}
-
-/** UTF-8 without a byte order mark. What is not UTF-8 is a fault of its line. */
-async function* decode(bytes: AsyncIterable<Uint8Array>, faults: Faults): AsyncIterable<string> {
-  const decoder = new TextDecoder('utf-8');
-  let line = 1;
-  const check = (text: string) => {
-    const at = text.search(/[\uFFFD\0]/);
-    if (at !== -1) faults.add(line + countLines(text.slice(0, at)), 'is not valid UTF-8 text.');
-    line += countLines(text);
-    return text.replaceAll('\0', '\uFFFD');
-  };
-  for await (const chunk of bytes) yield check(decoder.decode(chunk, { stream: true }));
-  // A character that breaks off at the end of the file shows now.
-  yield check(decoder.decode());
-}
-
-function countLines(text: string): number {
-  let lines = 0;
-  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) lines++;
-  return lines;
 }
 
 /** The first character that is no blank, and everything. */
@@ -112,8 +92,12 @@ async function peek(
   return { first: read.trim()[0], all: all() };
 }
 
-async function* parseNdjson(texts: AsyncIterable<string>, faults: Faults): AsyncIterable<FileRow> {
-  let rest = '';
+async function* parseNdjson(
+  texts: AsyncIterable<string>,
+  faults: Faults,
+  reading: FileReading,
+): AsyncIterable<FileRow> {
+  const columns = new Set<string>();
   let line = 0;
   const read = (text: string): FileRow | undefined => {
     line++;
@@ -129,26 +113,38 @@ async function* parseNdjson(texts: AsyncIterable<string>, faults: Faults): Async
       faults.add(line, 'is no JSON object.');
       return undefined;
     }
-    return toRow(value as Record<string, unknown>, line, faults);
+    const names = Object.keys(value).map(normaliseName);
+    const twice = findTwice(names);
+    if (twice !== undefined) {
+      faults.add(line, `has the key "${twice}" twice.`);
+      return undefined;
+    }
+    for (const name of names) if (isKnown(name)) columns.add(name);
+    return toRow(new Map(Object.values(value).map((one, index) => [names[index]!, one])), line, faults);
   };
   for await (const text of texts) {
-    const lines = (rest + text).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > MAX_LINE_BYTES)
-      throw fileError([`line ${line + lines.length + 1}: is longer than 1 MB.`]);
+    const lines = text.split('\n');
+    // Whole lines come, so what is after the last line end is empty, but at the end of the file.
+    if (lines.at(-1) === '') lines.pop();
     for (const one of lines) {
       const row = read(one);
       if (row) yield row;
     }
   }
-  const row = read(rest);
-  if (row) yield row;
+  Object.assign(reading, { format: 'NDJSON', columns: [...columns] } satisfies Partial<FileReading>);
 }
 
-async function* parseCsv(texts: AsyncIterable<string>, faults: Faults): AsyncIterable<FileRow> {
-  const source = Readable.from(texts);
+async function* parseCsv(
+  texts: AsyncIterable<string>,
+  faults: Faults,
+  reading: FileReading,
+): AsyncIterable<FileRow> {
+  const { delimiter, skipped, rest } = await readDelimiter(texts);
+  reading.delimiter = delimiter;
+  const source = Readable.from(rest);
   const parser = parse({
-    bom: true,
+    delimiter,
+    record_delimiter: '\n',
     info: true,
     relax_column_count: true,
     skip_empty_lines: true,
@@ -163,40 +159,85 @@ async function* parseCsv(texts: AsyncIterable<string>, faults: Faults): AsyncIte
       record: string[];
       info: { lines: number };
     }>) {
+      const line = skipped + info.lines;
+      const cells = record.map((cell) => cell.trim());
       if (!header) {
-        header = readHeader(record);
+        header = readHeader(cells, line, reading);
         continue;
       }
-      if (record.length !== header.length) {
-        faults.add(info.lines, `has ${record.length} columns, the header row has ${header.length}.`);
+      if (cells.every((cell) => cell === '')) {
+        reading.emptyRows++;
         continue;
       }
-      const row = toRow(
-        Object.fromEntries(header.map((name, index) => [name, record[index]])),
-        info.lines,
-        faults,
-      );
+      const width = cells.findLastIndex((cell) => cell !== '') + 1;
+      if (width > header.length) {
+        faults.add(line, `has ${width} columns, the header row has ${header.length}.`);
+        continue;
+      }
+      const row = toRow(new Map(header.map((name, index) => [name, cells[index]])), line, faults);
       if (row) yield row;
     }
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
     const what = error.code.replace(/^CSV_/, '').toLowerCase().replaceAll('_', ' ');
-    faults.add(Number(error.lines) || 1, `is not valid CSV (${what}).`);
+    faults.add(skipped + (Number(error.lines) || 1), `is not valid CSV (${what}).`);
   }
 }
 
-function readHeader(record: string[]): string[] {
-  const header = record.map((name) => name.trim());
-  const known = [...DISTINCT_ID_KEYS, ...EMAIL_KEYS];
-  if (header.some((name) => known.includes(name))) return header;
-  throw fileError([
-    'line 1: the header row must name a column distinct_id, $distinct_id, email or $email (CSV), or each line must be a JSON object (NDJSON).',
-  ]);
+/** What parts the columns, by the line that says so or by the header. Blank lines before them, and that line, are skipped. */
+async function readDelimiter(
+  texts: AsyncIterable<string>,
+): Promise<{ delimiter: Delimiter | string; skipped: number; rest: AsyncIterable<string> }> {
+  const iterator = texts[Symbol.asyncIterator]();
+  // The first text begins with blanks at most, and has the first line whole.
+  let text: string = (await iterator.next()).value ?? '';
+  let skipped = 0;
+  let delimiter: string | undefined;
+  for (;;) {
+    const end = text.indexOf('\n') + 1 || text.length;
+    const line = text.slice(0, end);
+    const isBlank = line.trim() === '' && line !== '';
+    if (!isBlank) {
+      if (delimiter !== undefined) break;
+      delimiter = readSeparatorLine(line);
+      if (delimiter === undefined) {
+        delimiter = findDelimiter(line);
+        break;
+      }
+    }
+    skipped++;
+    text = text.slice(end);
+    if (text === '') break;
+  }
+  async function* rest() {
+    yield text;
+    for (let step = await iterator.next(); !step.done; step = await iterator.next()) yield step.value;
+  }
+  return { delimiter: delimiter ?? ',', skipped, rest: rest() };
 }
 
-function toRow(values: Record<string, unknown>, line: number, faults: Faults): FileRow | undefined {
-  const distinctId = firstText(values, DISTINCT_ID_KEYS);
-  const email = firstText(values, EMAIL_KEYS);
+function readHeader(cells: string[], line: number, reading: FileReading): string[] {
+  const header = cells.map(normaliseName);
+  if (!namePeople(header)) {
+    throw fileError([
+      `line ${line}: the header row must name a column distinct_id, $distinct_id, email or $email (CSV), or each line must be a JSON object (NDJSON).`,
+    ]);
+  }
+  const twice = findTwice(header);
+  if (twice !== undefined) {
+    throw fileError([`line ${line}: the header row has two columns "${twice}"; keep the one that is meant.`]);
+  }
+  reading.columns = header.filter(isKnown);
+  reading.ignoredColumns = cells
+    .filter((name, index) => name !== '' && !isKnown(header[index]!))
+    .slice(0, MAX_COLUMNS_SHOWN)
+    .map((name) => name.slice(0, MAX_NAME_SHOWN));
+  return header;
+}
+
+function toRow(values: ReadonlyMap<string, unknown>, line: number, faults: Faults): FileRow | undefined {
+  const distinctId = firstText(valuesOf('distinctId', values));
+  const email = firstText(valuesOf('email', values));
   if (distinctId === NOT_TEXT) {
     faults.add(line, 'its distinct_id is neither text nor a number that is written out.');
     return undefined;
@@ -206,12 +247,16 @@ function toRow(values: Record<string, unknown>, line: number, faults: Faults): F
     faults.add(line, 'has neither a distinct_id nor an e-mail.');
     return undefined;
   }
-  return { distinctId: name, email: email ?? null, userId: firstText(values, USER_ID_KEYS) ?? null };
+  return {
+    line,
+    distinctId: name,
+    email: email ?? null,
+    userId: firstText(valuesOf('userId', values)) ?? null,
+  };
 }
 
-function firstText(values: Record<string, unknown>, keys: string[]): string | undefined {
-  for (const key of keys) {
-    const value = values[key];
+function firstText(values: Iterable<unknown>): string | undefined {
+  for (const value of values) {
     if (value === undefined || value === null) continue;
     const text =
       typeof value === 'string' ? value.trim() : isNumber(value) ? (decimal(value) ?? NOT_TEXT) : NOT_TEXT;

@@ -1,0 +1,50 @@
+/** What a column of a file, or a key of its objects, is to us. */
+export type Field = 'distinctId' | 'email' | 'userId';
+
+/** In order: of a person's values the first that is not empty is taken. Anything else is a column like any other. */
+const NAMES: Record<Field, readonly string[]> = {
+  distinctId: ['$distinct_id', 'distinct_id'],
+  email: ['email', '$email'],
+  userId: ['$iterable_user_id', 'iterable_user_id'],
+};
+const KNOWN: ReadonlySet<string> = new Set(Object.values(NAMES).flat());
+
+/** As it is compared: whatever its case, and without the blanks and the byte order mark around it. */
+export function normaliseName(name: string): string {
+  // trim takes the byte order mark for a blank, too.
+  return name.trim().toLowerCase();
+}
+
+export function isKnown(name: string): boolean {
+  return KNOWN.has(name);
+}
+
+/** Whether people can be told apart by these columns. */
+export function namePeople(names: readonly string[]): boolean {
+  return names.some((name) => NAMES.distinctId.includes(name) || NAMES.email.includes(name));
+}
+
+/** A known name that is there twice. */
+export function findTwice(names: readonly string[]): string | undefined {
+  return names.find((name, index) => isKnown(name) && names.indexOf(name) !== index);
+}
+
+/** The values of a field, best first. */
+export function* valuesOf(field: Field, values: ReadonlyMap<string, unknown>): Iterable<unknown> {
+  for (const name of NAMES[field]) yield values.get(name);
+}
+
+const DELIMITERS = [',', ';', '\t'] as const;
+export type Delimiter = (typeof DELIMITERS)[number];
+
+/** What parts the columns of a header line: whatever gives most names that are known, and a comma when in doubt. */
+export function findDelimiter(header: string): Delimiter {
+  const known = (delimiter: Delimiter) =>
+    header.split(delimiter).filter((cell) => isKnown(normaliseName(cell.replaceAll('"', '')))).length;
+  return DELIMITERS.reduce((best, one) => (known(one) > known(best) ? one : best));
+}
+
+/** Excel's own first line, which says what parts the columns; undefined for any other line. */
+export function readSeparatorLine(line: string): string | undefined {
+  return /^"?sep=([^"\n])"?\n?$/i.exec(line)?.[1];
+}
