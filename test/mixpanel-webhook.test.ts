@@ -94,12 +94,11 @@ test('what cannot be used is refused with a reason, and a missing connection wit
     refused(JSON.stringify(toBody(app, { ...told, parameters })));
   expect(await bad({ mixpanel_project_id: '999' })).toMatch(/project 999/);
   expect(await bad({ page_info: { total_pages: 2, page_count: 3 } })).toMatch(/page_count is larger/);
-  expect(await bad({ page_info: { total_pages: 0, page_count: 0 } })).toMatch(/^parameters.page_info/);
+  expect(await bad({ page_info: { total_pages: 0, page_count: 0 } })).toMatch(
+    /^parameters.page_info.total_pages: /,
+  );
   expect(await bad({ mixpanel_session_id: '' })).toMatch(/^parameters.mixpanel_session_id/);
   expect(await bad({ members: 'all' })).toMatch(/^parameters.members: /);
-  for (const item of ['a', 1, null, ['a']]) {
-    expect(await bad({ members: [pushed('a'), item] })).toMatch(/^parameters.members.1: /);
-  }
   const large = await send(JSON.stringify({ padding: 'x'.repeat(9 * 1024 * 1024) }));
   expect(large.status).toBe(413);
   expect((await fetch(endpoint.url)).status).toBe(405);
@@ -222,11 +221,14 @@ test('what comes only in part removes nobody, is left out after three days, and 
     .poll(async () => (await pushedCohort(app)).warning, { timeout: 30_000 })
     .toMatch(/only 1 came/);
   expect(await pushedMembers(app)).toEqual(['a', 'b']);
-  // The page that was missing changes nothing any more; the next session that is whole clears the warning.
+  // The page that was missing changes nothing any more. A difference does not make up for what was left out; all members do.
   expect((await push({ session: 's2', page: 2, pages: 2, members: [] })).status).toBe(200);
-  await push({ action: 'add_members', session: 's3', members: [] });
+  await push({ action: 'add_members', session: 's3', members: [pushed('d')] });
   await untilApplied(app);
-  expect(await pushedMembers(app)).toEqual(['a', 'b']);
+  expect(await pushedMembers(app)).toEqual(['a', 'b', 'd']);
+  expect((await pushedCohort(app)).warning).toMatch(/only 1 came/);
+  await push({ session: 's4', members: [pushed('a'), pushed('b'), pushed('c')] });
+  await untilApplied(app);
   expect((await pushedCohort(app)).warning).toBeNull();
 });
 

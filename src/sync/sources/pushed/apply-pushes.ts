@@ -1,5 +1,10 @@
 import { findExportIdOfCohort } from '../../../../db/queries/export.ts';
-import { applySession, setPushed, setPushNote } from '../../../../db/queries/pushed-member.ts';
+import {
+  applySession,
+  type PushedLeftovers,
+  setPushed,
+  setSourceNote,
+} from '../../../../db/queries/pushed-member.ts';
 import {
   deleteOldSessions,
   expireSessions,
@@ -38,17 +43,37 @@ async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<void> {
   await deps.db.transaction().execute(async (trx) => {
     if (!(await lockPushedCohort(trx, cohortId))) return;
     let applied = 0;
+    // What was wrong stays wrong until all members are told anew.
+    let note: string | null | undefined;
     for (;;) {
       const session = await nextWholeSession(trx, cohortId);
       if (!session) break;
-      await applySession(trx, session);
+      const leftovers = await applySession(trx, session);
+      note = noteOf(leftovers) ?? (session.action === 'members' ? null : note);
       applied++;
     }
     if (applied === 0) return;
-    await setPushed(trx, cohortId, deps.clock.now());
+    await setPushed(trx, cohortId, { now: deps.clock.now(), note });
     const exportId = await findExportIdOfCohort(trx, cohortId);
     if (exportId !== undefined) await queuePushRun({ ...deps, db: trx }, exportId);
   });
+}
+
+function noteOf({ nameless, unknown }: PushedLeftovers): string | undefined {
+  const people = (count: number) => (count === 1 ? '1 person' : `${count} people`);
+  const said = [
+    ...(nameless > 0
+      ? [
+          `Mixpanel pushed ${people(nameless)} without a distinct_id and an e-mail that can be used; they were left out.`,
+        ]
+      : []),
+    ...(unknown > 0
+      ? [
+          `Mixpanel pushed ${people(unknown)} to be removed who could not be found in the cohort, neither by distinct_id nor by userId or e-mail. Who is in it under another name stays.`,
+        ]
+      : []),
+  ];
+  return said.length === 0 ? undefined : said.join(' ');
 }
 
 /** What never became whole removes nobody; the cohort says so. */
@@ -56,7 +81,7 @@ export async function expirePushes({ db, clock }: SyncDeps): Promise<void> {
   const now = clock.now().getTime();
   await db.transaction().execute(async (trx) => {
     for (const session of await expireSessions(trx, new Date(now - EXPIRES_AFTER_MS))) {
-      await setPushNote(
+      await setSourceNote(
         trx,
         session.cohort_id,
         `Of ${session.total_pages} pages that Mixpanel began to push at ${session.begun_at.toISOString()} only ${session.pages} came within three days. They were left out; nobody was added or removed by them.`,

@@ -3,6 +3,7 @@ import type { PushAction } from '../../../../db/values.ts';
 import { decimal, parseJson } from '../../../json.ts';
 import { NOT_TEXT } from '../../identity.ts';
 import { exceedsBounds } from '../../json-bounds.ts';
+import { isPlaceholder } from '../../placeholder.ts';
 import { MAX_DESCRIPTION_LENGTH, shorten } from '../../shorten.ts';
 
 /** One call of Mixpanel's cohort webhook. */
@@ -13,11 +14,10 @@ export interface Push {
   cohortName: string;
   description: string | null;
   sessionId: string;
-  /** 1-based. */
-  page: number;
-  totalPages: number;
+  /** 1-based. Undefined for a call that names nobody and is no page: there is nothing to do. */
+  place: { page: number; totalPages: number } | undefined;
   /**
-   * PushedRows as JSON. As text, because a page is held until it is stored, and a thousand objects that outlive a collection
+   * PushedRows as JSON, null for one that names nobody. As text, because a page is held until it is stored, and a thousand objects that outlive a collection
    * of garbage cost more than all else that is done with them.
    */
   members: string;
@@ -49,25 +49,26 @@ const push = z.object({
     mixpanel_cohort_name: text.pipe(z.string().min(1).max(1_000)),
     mixpanel_cohort_description: text.nullish(),
     mixpanel_session_id: identifier,
-    page_info: z
-      .object({ total_pages: count, page_count: count })
-      .refine(({ total_pages, page_count }) => page_count <= total_pages, {
-        message: 'page_count is larger than total_pages',
-      })
-      .nullish(),
+    page_info: z.unknown().optional(),
     // Looked at one by one by readRow: a schema takes as long as all the rest of a page.
-    members: z.array(z.unknown()),
+    members: z.array(z.unknown()).nullish(),
   }),
 });
+
+const pageInfo = z
+  .object({ total_pages: count, page_count: count })
+  .refine(({ total_pages, page_count }) => page_count <= total_pages, {
+    message: 'page_count is larger than total_pages',
+  });
 
 /** Mixpanel sends 1,000 members a call, each with some ten values; this is twenty times that, and some 20 MB for a moment. */
 const BOUNDS = { maxNodes: 200_000, maxDepth: 100 };
 
 /** Throws PushUnusableError. */
 export function readPush(body: Buffer): Push {
-  const { action, parameters } = parse(body);
+  const { action, parameters } = check(push, parse(body), []);
   const description = parameters.mixpanel_cohort_description;
-  const rows = parameters.members.map(readRow).filter((row) => row !== undefined);
+  const rows = parameters.members?.map(readRow);
   return {
     action,
     mixpanelProjectId: parameters.mixpanel_project_id,
@@ -75,13 +76,22 @@ export function readPush(body: Buffer): Push {
     cohortName: parameters.mixpanel_cohort_name,
     description: description == null ? null : shorten(description, MAX_DESCRIPTION_LENGTH),
     sessionId: parameters.mixpanel_session_id,
-    page: parameters.page_info?.page_count ?? 1,
-    totalPages: parameters.page_info?.total_pages ?? 1,
-    members: JSON.stringify(rows),
+    place: readPlace(parameters.page_info, rows),
+    members: JSON.stringify(rows ?? []),
   };
 }
 
-function parse(body: Buffer): z.infer<typeof push> {
+/** A call that names nobody may say whatever it likes: a refusal would pause the sync in Mixpanel. */
+function readPlace(told: unknown, rows: readonly (PushedRow | null)[] | undefined): Push['place'] {
+  const namesNobody = rows === undefined || rows.every((row) => row === null);
+  if (told == null) return rows === undefined ? undefined : { page: 1, totalPages: 1 };
+  if (namesNobody && !pageInfo.safeParse(told).success) return undefined;
+  const { page_count: page, total_pages: totalPages } = check(pageInfo, told, ['parameters', 'page_info']);
+  // No list is not an empty one, which would empty the cohort.
+  return rows === undefined && totalPages === 1 ? undefined : { page, totalPages };
+}
+
+function parse(body: Buffer): unknown {
   const exceeded = exceedsBounds(body, BOUNDS);
   if (exceeded === 'DEPTH') {
     throw new PushUnusableError(`The body is nested deeper than ${BOUNDS.maxDepth} levels.`);
@@ -89,32 +99,33 @@ function parse(body: Buffer): z.infer<typeof push> {
   if (exceeded === 'NODES') {
     throw new PushUnusableError(`The body has more than ${BOUNDS.maxNodes} values.`);
   }
-  let json: unknown;
   try {
-    json = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch {
     throw new PushUnusableError('The body is not JSON in UTF-8.');
   }
-  const result = push.safeParse(json);
+}
+
+function check<T extends z.ZodType>(schema: T, value: unknown, path: string[]): z.infer<T> {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  throw new PushUnusableError(`${issue!.path.join('.') || 'The body'}: ${issue!.message}.`);
+  throw new PushUnusableError(`${[...path, ...issue!.path].join('.') || 'The body'}: ${issue!.message}.`);
 }
 
 /** Mixpanel's own have 255 at most; an index of PostgreSQL takes no more than 2,700 bytes. */
 const MAX_DISTINCT_ID_LENGTH = 600;
 
-/** Undefined for a row that names nobody. */
-function readRow(item: unknown, index: number): PushedRow | undefined {
-  if (typeof item !== 'object' || item === null || Array.isArray(item)) {
-    throw new PushUnusableError(`parameters.members.${index}: Invalid input: expected an object.`);
-  }
+/** Null for a row that names nobody. */
+function readRow(item: unknown): PushedRow | null {
+  if (typeof item !== 'object' || item === null) return null;
   const member = item as Record<string, unknown>;
   const email = readText(member.email) ?? readText(member.$email);
   const distinctId = readText(member.mixpanel_distinct_id) ?? readText(member.$distinct_id) ?? email;
-  if (distinctId === undefined || distinctId === NOT_TEXT) return undefined;
-  if (distinctId.length > MAX_DISTINCT_ID_LENGTH) return undefined;
-  return [distinctId, email ?? null, readText(member.$iterable_user_id) ?? null];
+  if (distinctId === undefined || distinctId === NOT_TEXT) return null;
+  if (distinctId.length > MAX_DISTINCT_ID_LENGTH) return null;
+  const userId = readText(member.$iterable_user_id);
+  return [distinctId, email ?? null, userId === undefined || isPlaceholder(userId) ? null : userId];
 }
 
 /** An empty value is absent. */
