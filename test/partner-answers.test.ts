@@ -53,7 +53,8 @@ async function messageOf(call: Promise<unknown>): Promise<string> {
 async function readAll(baseUrl: string): Promise<string[]> {
   const client = createIterableClient({ baseUrl, apiKey: 'key' });
   const all: string[] = [];
-  for await (const lines of client.getUsers('1', { preferUserId: false })) all.push(...lines);
+  for await (const lines of client.getUsers('1', { preferUserId: false }))
+    for (const line of lines) all.push(line);
   return all;
 }
 
@@ -125,4 +126,40 @@ test('a list is read to its end, however its lines are cut into pieces', async (
   const lines = Array.from({ length: 2_000 }, (_, index) => `person-${index}@example.com`);
   await using partner = await startPartner((response) => response.end(lines.join('\n')));
   expect(await readAll(partner.baseUrl)).toEqual(lines);
+});
+
+const LISTS: [string, string][] = [
+  ['a first line that looks like an array', '[object Object]\nzz1\n'],
+  ['a first line that looks like an element', '<nil>\nzz1'],
+  ['lines that look like JSON', '{"a":1}\n[]\n{}\n'],
+  ['a line that looks like an object', '{zz1}'],
+  ['blanks before it', `${' \n'.repeat(300)}<nil>`],
+  ['more than any page', `{\n${'{}\n'.repeat(400_000)}`],
+  ['numbers', '17\n'],
+  ['nothing', ' \n'],
+];
+
+test.each(LISTS)('a list is read whatever its lines look like: %s', async (_what, body) => {
+  await using partner = await startPartner((response) => response.end(body));
+  const lines = body.split('\n').filter((line) => line.trim() !== '');
+  expect((await readAll(partner.baseUrl)).length).toBe(lines.length);
+});
+
+const PAGES: [string, string][] = [
+  ['HTML', '<!DOCTYPE html><html><body>Sign in</body></html>'],
+  ['HTML after blanks, in pieces', `\n  <HTML lang="en">\n${'<p>\n'.repeat(50_000)}`],
+  ['XHTML', '<?xml version="1.0"?>\n<html/>'],
+  ['a JSON object', '{"msg":"Success",\n"code":"Success","params":null}'],
+  ['a JSON array on many lines', `[\n${'"a@example.com",\n'.repeat(5_000)}"b@example.com"\n]\n`],
+];
+
+test.each(PAGES)('a page is no list: %s', async (_what, body) => {
+  await using partner = await startPartner(async (response) => {
+    for (let at = 0; at < body.length; at += 1_000) {
+      response.write(body.slice(at, at + 1_000));
+      await new Promise(setImmediate);
+    }
+    response.end();
+  });
+  await expect(readAll(partner.baseUrl)).rejects.toThrow('something that is not a list');
 });

@@ -152,11 +152,20 @@ export async function releaseHeldAdditions(db: Db, runId: string): Promise<void>
     .execute();
 }
 
-/** People who are kept on the export's list. */
-export async function countKept(db: Db, exportId: number): Promise<number> {
-  const { rows } = await sql<{ people: number }>`
-    select count(*)::int as people from ${keptPlaces(exportId)} as kept`.execute(db);
-  return rows[0]!.people;
+/** People who are on the export's list and do not qualify. */
+export interface Staying {
+  /** Their removal was discarded. */
+  kept: number;
+  /** Iterable has refused to remove them. */
+  refused: number;
+}
+
+export async function countStaying(db: Db, exportId: number): Promise<Staying> {
+  const count = (mark: number) => sql`count(*) filter (where marks & ${mark}::integer <> 0)::int`;
+  const { rows } = await sql<Staying>`
+    select ${count(MARKS.kept)} as kept, ${count(MARKS.refused)} as refused
+    from ${markedPlaces(exportId)} as marked`.execute(db);
+  return rows[0]!;
 }
 
 export interface KeptPerson {
@@ -174,17 +183,19 @@ export async function listKeptJoiners(db: Db, exportId: number, runId: string): 
     with joiner as materialized (${joiners(runId)})
     select batch.id as "blockId", known.index, substring(batch.keys from 16 * known.index + 1 for 16) as key,
       known.distinct_id as "distinctId", known.email, known.user_id as "userId"
-    from ${keptPlaces(exportId)} as kept
+    from ${markedPlaces(exportId)} as kept
     join (${PEOPLE}) on batch.id = kept.id and known.index = kept.index
     join joiner on joiner.distinct_id = known.distinct_id
+    where kept.marks & ${MARKS.kept} <> 0
     order by batch.id, known.index`.execute(db);
   return rows;
 }
 
-function keptPlaces(exportId: number) {
+/** Places of people on the list of whom there is more to say than usual. */
+function markedPlaces(exportId: number) {
   return sql`(
-    select batch.id, index from sync_batches batch cross join lateral generate_series(0, batch.size - 1) as index
+    select batch.id, index, get_byte(batch.marks, index) as marks from sync_batches batch cross join lateral generate_series(0, batch.size - 1) as index
     where batch.export_id = ${exportId} and batch.live_count > 0 and batch.marks is not null
-      and get_bit(batch.live, index) = 1 and get_byte(batch.marks, index) & ${MARKS.kept} <> 0
+      and get_bit(batch.live, index) = 1
   )`;
 }

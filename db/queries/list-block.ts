@@ -11,6 +11,8 @@ export const MARKS = {
   kept: 2,
   /** They were there by all that we know, and the real list does not show them. */
   missing: 4,
+  /** They do not qualify, and Iterable has refused to remove them: they stay until the real list no longer shows them. */
+  refused: 8,
 } as const;
 
 /** Some of the people on a list, as a comparison needs them. live says which of them. */

@@ -19,6 +19,7 @@ import { loadListedPeople, type Place } from './listed-people.ts';
 import { KEY_BYTES, type Person } from './member-record.ts';
 import { decodePeople, encodePeople } from './people-block.ts';
 import type { RunExecution } from './run-execution.ts';
+import { RunFailure } from './run-outcome.ts';
 import { createSpill, type Spill } from './spill.ts';
 
 const BLOCKS_PER_QUERY = 32;
@@ -177,6 +178,8 @@ async function readList(
 }
 
 function addLine(spill: Spill, projectType: IterableProjectType, line: string) {
+  // Taken for an address it would be sent for removal, whoever bears it.
+  if (projectType === 'EMAIL' && !line.includes('@')) throw wrongProjectType();
   const isEmail = projectType === 'EMAIL' || (projectType === 'HYBRID' && line.includes('@'));
   const text = isEmail ? line.toLowerCase() : line;
   const person = isEmail ? { email: text, userId: undefined } : { email: undefined, userId: text };
@@ -186,6 +189,14 @@ function addLine(spill: Spill, projectType: IterableProjectType, line: string) {
   const { buffer, start } = spill.reserve(partition, KEY_BYTES + record.length * 3);
   buffer.write(key, start, KEY_BYTES, 'latin1');
   spill.commit(partition, KEY_BYTES + buffer.write(record, start + KEY_BYTES));
+}
+
+function wrongProjectType(): RunFailure {
+  return new RunFailure(
+    'DESTINATION_UNAVAILABLE',
+    "The list in Iterable holds people without an e-mail address, so its project is not keyed by e-mail as it is connected. Nothing was written. Look into the project's settings in Iterable, and connect it again with the right projectType (USER_ID or HYBRID).",
+    { retryable: false },
+  );
 }
 
 interface ListLine {

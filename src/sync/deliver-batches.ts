@@ -7,7 +7,7 @@ import { type Destination, unexpectedAnswer } from './destination.ts';
 import { type Subscriber, toIdentifier, toSubscriber } from './identity.ts';
 import type { ListUpdateResult } from './iterable/answers.ts';
 import { InvalidListError } from './iterable/errors.ts';
-import { RunTakenUp } from './run-outcome.ts';
+import { RunFailure, RunTakenUp } from './run-outcome.ts';
 import type { RunReporter } from './run-reporter.ts';
 import { sendBatch } from './send-batch.ts';
 import { type SettleContext, settleAddition, settleRemoval } from './settle-batch.ts';
@@ -90,10 +90,19 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, batchId: string):
   } else {
     const settled = await settleRemoval(db, context, batch, answer);
     if (settled) reporter.add(settled.counts);
+    if (settled?.isRefusedWhole) throw removalsRefused(batch.size);
     if (settled?.stayed) {
       reporter.notice('Iterable refused to remove some people; the next run tries again.');
     }
   }
+}
+
+function removalsRefused(people: number): RunFailure {
+  return new RunFailure(
+    'DESTINATION_UNAVAILABLE',
+    `Iterable refused all ${people} removals of a request, and removed nobody by it. Its project is probably keyed by something else than it is connected as: look into the project's settings in Iterable, and connect it again with the right projectType.`,
+    { retryable: false },
+  );
 }
 
 /** Waits for a new list to become known; not for ever either when the clock is set back meanwhile. */

@@ -3,7 +3,7 @@ import type { Db } from '../../db/connect.ts';
 import { readRunSignals } from '../../db/queries/active-run.ts';
 import { closeExportRun, setListCompared } from '../../db/queries/export-list.ts';
 import { updateExport } from '../../db/queries/export-state.ts';
-import { countHeldRemovals, countKept } from '../../db/queries/held-batch.ts';
+import { countHeldRemovals, countStaying, type Staying } from '../../db/queries/held-batch.ts';
 import { setIntegrationAttention } from '../../db/queries/integration-state.ts';
 import { countListed, deleteSpentBlocks, MARKS } from '../../db/queries/list-block.ts';
 import { setMixpanelAttention } from '../../db/queries/mixpanel-connection.ts';
@@ -61,11 +61,12 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
     if (isOtherProject(integration, scope.integration)) await setListCompared(trx, run.export_id, null);
     // Counting a list of millions takes its time, and most runs change nothing.
     const isSizeKnown = reason === undefined && reporter.current.requests_sent === 0;
-    const hadKept = scope.export.kept_count > 0 || run.decision === 'DISCARDED';
+    const staying = await countStaying(trx, run.export_id);
+    if (reason === undefined) for (const text of noticesOf(staying)) reporter.notice(text);
     if (!isSizeKnown) await deleteSpentBlocks(trx, run.export_id);
     const { followUp } = await closeExportRun(trx, run.export_id, {
       ...(isSizeKnown ? {} : { listSize: await countListed(trx, run.export_id) }),
-      ...(hadKept ? { keptCount: await countKept(trx, run.export_id) } : {}),
+      keptCount: staying.kept,
     });
     const isDiscarded = run.decision === 'DISCARDED';
     const finished = await finishRun(trx, reporter.attempt, {
@@ -113,7 +114,8 @@ export async function endOrBreakOff(deps: SyncDeps, ending: EndingRun, reason: u
 export async function awaitApproval(deps: SyncDeps, { run, reporter, logger }: EndingRun): Promise<void> {
   const pending = await deps.db.transaction().execute(async (trx) => {
     const listSize = await countListed(trx, run.export_id);
-    await updateExport(trx, run.export_id, { listSize, keptCount: await countKept(trx, run.export_id) });
+    const { kept } = await countStaying(trx, run.export_id);
+    await updateExport(trx, run.export_id, { listSize, keptCount: kept });
     const pending = await countHeldRemovals(trx, run.id);
     reporter.notice(
       `The removal of ${pending} of the ${listSize} people on the list was held: it is more than the removal guard allows without approval.`,
@@ -138,6 +140,19 @@ export async function postponeRun(
     await deps.jobs.endJob(trx, jobId);
   });
   logger.info({ retryAfterMs: reason.retryAfterMs, reason: reason.message }, 'run postponed');
+}
+
+/** Whoever looks at the list sees more people than the cohort has. */
+function noticesOf({ kept, refused }: Staying): string[] {
+  const stay = (people: number) => (people === 1 ? '1 person stays' : `${people} people stay`);
+  return [
+    ...(kept > 0
+      ? [`${stay(kept)} on the list without being in the cohort, because the removal was discarded.`]
+      : []),
+    ...(refused > 0
+      ? [`${stay(refused)} on the list without being in the cohort, because Iterable refuses the removal.`]
+      : []),
+  ];
 }
 
 function isOtherProject(now: IntegrationRow, before: IntegrationRow): boolean {

@@ -42,6 +42,8 @@ export interface PlannedCounts {
   toRemove: number;
   /** People whose removal waits for approval. */
   held: number;
+  /** People who stay although they do not qualify, because their removal was discarded. */
+  kept: number;
   /** On the list when the plan was made. */
   listSize: number;
   /** Number of the plan's first batch. */
@@ -101,6 +103,7 @@ async function writePlan(db: Db, input: PlanInput, journal: Journal): Promise<Pl
     toResend: 0,
     toRemove: 0,
     held: 0,
+    kept: 0,
     listSize: people,
     plannedFrom,
   };
@@ -110,7 +113,6 @@ async function writePlan(db: Db, input: PlanInput, journal: Journal): Promise<Pl
     input.listed?.part.parts ??
     Math.min(partsFor(people, input.peopleInMemory), members ? partitions : Number.POSITIVE_INFINITY);
   const hasRejections = await hasOpenRejections(db, exportId);
-  let hasKept = false;
   let listed = input.listed;
   for (let part = 0; part < parts; part++) {
     if (!listed || part > 0) listed = await loadListedPeople(db, exportId, { index: part, parts }, listed);
@@ -124,10 +126,10 @@ async function writePlan(db: Db, input: PlanInput, journal: Journal): Promise<Pl
     for (let number = 0; isAddedBefore && number < listed.count; number++) {
       if (listed.isSeen(number) && isAddedBefore(listed.placeOf(number))) counts.addedBefore++;
     }
-    hasKept = (await planLeavers(db, input, listed, journal, counts)) || hasKept;
+    await planLeavers(db, input, listed, journal, counts);
   }
   await journal.end();
-  if (hasKept && counts.toSend > 0) await planKeptJoiners(db, input, journal, counts);
+  if (counts.kept > 0 && counts.toSend > 0) await planKeptJoiners(db, input, journal, counts);
   const run = { runId: input.runId, journal };
   if (input.isApproved) counts.toRemove = await keepApprovedRemovals(db, run);
   else if (input.guard) {
@@ -204,14 +206,14 @@ async function closeAllRejections(db: Db, input: PlanInput, part: number, parts:
   );
 }
 
-/** Everybody on the list whom no member turned out to be. True when some are kept there. */
+/** Everybody on the list whom no member turned out to be. */
 async function planLeavers(
   db: Db,
   input: PlanInput,
   listed: ListedPeople,
   journal: Journal,
   counts: PlannedCounts,
-): Promise<boolean> {
+): Promise<void> {
   const removesKept = input.includeKept || !input.members;
   let numbers: number[] = [];
   async function remove() {
@@ -229,7 +231,6 @@ async function planLeavers(
   }
   const vacated: number[] = [];
   const unkept: number[] = [];
-  let hasKept = false;
   for (let number = 0; number < listed.count; number++) {
     const marks = listed.marksOf(number);
     const isMissing = (marks & MARKS.missing) !== 0;
@@ -241,9 +242,10 @@ async function planLeavers(
     }
     const isKept = (marks & MARKS.kept) !== 0;
     if (isKept && !removesKept) {
-      hasKept = true;
+      counts.kept++;
       continue;
     }
+    if ((marks & MARKS.refused) !== 0 && input.members) continue;
     if (isKept) unkept.push(number);
     if (numbers.push(number) === LEAVERS_AT_A_TIME) await remove();
   }
@@ -255,7 +257,6 @@ async function planLeavers(
     );
   await change(vacated, 'leave');
   await change(unkept, { clear: MARKS.kept });
-  return hasKept;
 }
 
 /** Who was kept on the list and qualifies once more, as somebody else, leaves it under the old identity. */

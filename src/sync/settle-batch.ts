@@ -1,5 +1,6 @@
 import { makeBits } from '../../db/bits.ts';
 import type { Db } from '../../db/connect.ts';
+import { MARKS } from '../../db/queries/list-block.ts';
 import { closeRefusals, insertRejections, renewRefusals } from '../../db/queries/rejection.ts';
 import {
   type BatchCounts,
@@ -33,12 +34,11 @@ const PERMANENT: ReadonlySet<RejectionReason> = new Set(['ITERABLE_INVALID', 'IT
 /** Who was on the list and is refused for this is on it no longer: Iterable has erased them. */
 const LOST: ReadonlySet<RejectionReason> = new Set(['ITERABLE_FORGOTTEN', 'ITERABLE_NOT_FOUND']);
 
-/** Whom Iterable does not know, has erased or cannot name is not on the list either. */
-const GONE_ANYWAY: ReadonlySet<RejectionReason> = new Set([
-  'ITERABLE_NOT_FOUND',
-  'ITERABLE_FORGOTTEN',
-  'ITERABLE_INVALID',
-]);
+/** Whom Iterable does not know is not on the list either. */
+const GONE_ANYWAY: ReadonlySet<RejectionReason> = new Set(['ITERABLE_NOT_FOUND']);
+
+/** Iterable will not say anything else of them the next time. */
+const REFUSED_FOR_GOOD: ReadonlySet<RejectionReason> = new Set([...PERMANENT, 'ITERABLE_INVALID_DATA']);
 
 /**
  * Writes down Iterable's answer to an addition: list state, ledger and journal in one transaction. Undefined when
@@ -91,16 +91,26 @@ export async function settleAddition(
   return settled ? { counts, refusedOnList: answer.refused.length - refused.length } : undefined;
 }
 
-/** The same for a removal. stayed: people whom Iterable refused to remove; the next run tries again. */
+export interface SettledRemoval {
+  counts: BatchCounts;
+  /** People whom Iterable did not remove, and of whom it may say something else the next time. */
+  stayed: number;
+  /** All of several people were refused for good: it is no fault of theirs, and each run tries again. */
+  isRefusedWhole: boolean;
+}
+
+/** The same for a removal. */
 export async function settleRemoval(
   db: Db,
   context: SettleContext,
   batch: SentBatch,
   answer: BatchAnswer,
-): Promise<{ counts: BatchCounts; stayed: number } | undefined> {
-  const stayed = indicesOf(
-    answer.refused.filter(({ reason }) => !GONE_ANYWAY.has(reason)).map(({ member }) => member),
-  );
+): Promise<SettledRemoval | undefined> {
+  const notRemoved = answer.refused.filter(({ reason }) => !GONE_ANYWAY.has(reason));
+  const stayed = indicesOf(notRemoved.map(({ member }) => member));
+  const forGood = notRemoved.filter(({ reason }) => REFUSED_FOR_GOOD.has(reason));
+  const isRefusedWhole = batch.size > 1 && forGood.length === batch.size;
+  const refused = indicesOf(isRefusedWhole ? [] : forGood.map(({ member }) => member));
   const counts = { ...NO_COUNTS, removed: batch.size - stayed.size };
   const bits = { live: null, liveCount: 0, refused: makeBits(batch.size, (index) => stayed.has(index)) };
   const settled = await inOneGo(db, false, async (trx) => {
@@ -109,9 +119,16 @@ export async function settleRemoval(
       trx,
       placesOf(batch, (index) => !stayed.has(index)),
     );
+    await changePlaces(
+      trx,
+      placesOf(batch, (index) => refused.has(index)).map((place) => ({
+        place,
+        change: { set: MARKS.refused },
+      })),
+    );
     return true;
   });
-  return settled ? { counts, stayed: stayed.size } : undefined;
+  return settled ? { counts, stayed: stayed.size - refused.size, isRefusedWhole } : undefined;
 }
 
 /** A transaction, unless the row of the batch is all that is written: most are, and there are thousands. */

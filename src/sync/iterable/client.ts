@@ -32,6 +32,7 @@ import {
   UnavailableError,
   UnexpectedAnswerError,
 } from './errors.ts';
+import { readListLines } from './list-lines.ts';
 
 export interface IterableList {
   /** Iterable's int64 as a decimal string. */
@@ -69,14 +70,6 @@ const LIST_READ_TIMEOUT_MS = 300_000;
 const MAX_LISTS_BYTES = 16 * 1024 * 1024;
 /** An update names each of its 1,000 people a few times, if it has something against all of them. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
-/** A hundred million people: they go to disk. */
-const MAX_LIST_BYTES = 4 * 1024 ** 3;
-/** An e-mail or a userId, which have 320 characters at most. */
-const MAX_LINE_LENGTH = 4_096;
-
-/** How HTML and JSON begin, and no e-mail and no userId that we would send. */
-const NOT_A_LIST = /^(<|\{$|\{\s*"|\[)/;
-
 export function createIterableClient(connection: {
   baseUrl: string;
   apiKey: string;
@@ -158,17 +151,7 @@ export function createIterableClient(connection: {
         });
         const { statusCode: status, headers: answered, body } = response;
         if (!isSuccess(status)) throw toError({ status, headers: answered, body: await readErrorBody(body) });
-        let isFirst = true;
-        for await (const lines of readLines(body)) {
-          // Lines of a proxy's page must never be taken for people. The content type tells nothing.
-          if (isFirst && NOT_A_LIST.test(lines[0]!)) {
-            throw new UnavailableError(
-              'Iterable answered a read of a list with something that is not a list.',
-            );
-          }
-          isFirst = false;
-          yield lines;
-        }
+        yield* readListLines(body);
       } catch (error) {
         signal?.throwIfAborted();
         if (error instanceof IterableError) throw error;
@@ -178,35 +161,6 @@ export function createIterableClient(connection: {
       }
     },
   };
-}
-
-async function* readLines(body: AsyncIterable<Buffer>): AsyncIterable<string[]> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > MAX_LIST_BYTES) throw tooLarge(`a list of more than ${MAX_LIST_BYTES} bytes`);
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop() ?? '';
-    const filled = lines.map((line) => line.trim()).filter((line) => line !== '');
-    if (filled.length > 0) yield filled;
-    if (filled.some(isTooLong) || isTooLong(rest)) {
-      // Its beginning tells what it is, if it is no list at all.
-      if (filled.length === 0) yield [rest.slice(0, MAX_LINE_LENGTH)];
-      throw tooLarge(`a line of more than ${MAX_LINE_LENGTH} characters in a list`);
-    }
-  }
-  const last = (rest + decoder.decode()).trim();
-  if (last !== '') yield [last];
-}
-
-function isTooLong(line: string): boolean {
-  return line.length > MAX_LINE_LENGTH;
-}
-
-function tooLarge(what: string): UnexpectedAnswerError {
-  return new UnexpectedAnswerError(`Iterable answered with ${what}, which is not read.`);
 }
 
 function parse<T extends z.ZodType>(schema: T, response: PartnerResponse): z.infer<T> {
