@@ -78,7 +78,14 @@ test('a cohort of exactly one full page is read with one query', async () => {
 
 test('after the first page five are read at a time, never more', async () => {
   await using app = await startTestApp(paged);
-  const { run } = await readThrough(app, { delayMs: 100 });
+  // Nobody is answered before five are there.
+  const five = Promise.withResolvers<void>();
+  let held = 0;
+  const hold = () => {
+    if (++held === 5) five.resolve();
+    return five.promise;
+  };
+  const { run } = await readThrough(app, { skip: 1, hold });
   expect(run.status).toBe('SUCCEEDED');
   expect(app.mixpanel.mostRunning).toBe(5);
 });
