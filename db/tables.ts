@@ -67,6 +67,10 @@ interface MixpanelConnectionTable {
   project_id: Int8;
   region: MixpanelRegion;
   mixpanel_project_id: string;
+  /** Of a project with Data Views. */
+  workspace_id: string | null;
+  /** What of the cohort list could not be read. */
+  list_note: Generated<string | null>;
   id_merge: IdMerge;
   service_account_username: string;
   /** Encrypted; see src/secrets.ts. */

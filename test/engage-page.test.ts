@@ -8,7 +8,20 @@ interface Page {
   session_id: unknown;
   page_size: unknown;
   total?: unknown;
-  results: { $distinct_id: unknown; $properties?: { $email?: unknown; $iterable_user_id?: unknown } }[];
+  results: Row[];
+}
+
+type Row = null | {
+  $distinct_id?: unknown;
+  $properties?: { $email?: unknown; $iterable_user_id?: unknown } | null;
+};
+
+/** By a text or a whole number with all its digits. */
+function isNamed(result: Row): boolean {
+  const id = result?.$distinct_id;
+  return (
+    typeof id === 'string' || typeof id === 'bigint' || (typeof id === 'number' && Math.abs(id) < 2 ** 53)
+  );
 }
 
 /** What a page says, read the plain way. */
@@ -18,11 +31,12 @@ function readPlainly(bytes: Uint8Array) {
     sessionId: page.session_id,
     pageSize: page.page_size,
     total: page.total ?? null,
-    members: page.results.map((result) => ({
-      distinctId: String(result.$distinct_id),
-      email: result.$properties?.$email,
-      userId: result.$properties?.$iterable_user_id,
+    members: page.results.filter(isNamed).map((result) => ({
+      distinctId: String(result!.$distinct_id),
+      email: result!.$properties?.$email,
+      userId: result!.$properties?.$iterable_user_id,
     })),
+    unreadable: page.results.filter((result) => !isNamed(result)).length,
   };
 }
 
@@ -81,7 +95,8 @@ function randomPage(random: Random): object {
   const value = () => (random() < strangeness ? pick(random, OTHERS) : random() < 0.1 ? null : text());
   const rows = Array.from({ length: Math.floor(random() * 8) }, () => ({
     ...randomObject(random, ['last_seen', '$distinct_uuid'], value),
-    $distinct_id: random() < strangeness ? pick(random, [17, 'x', '"', '', NUMBERS[0]]) : text(),
+    $distinct_id:
+      random() < strangeness ? pick(random, [17, 'x', '"', '', null, true, {}, ...NUMBERS]) : text(),
     ...randomObject(random, ['$properties', 'then'], (name) =>
       name === 'then'
         ? value()

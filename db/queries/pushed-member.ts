@@ -154,6 +154,16 @@ export async function setSourceNote(db: Db, cohortId: string, note: string): Pro
   await db.updateTable('cohorts').set({ source_note: note }).where('id', '=', cohortId).execute();
 }
 
+/** How many people all members were when they were told last, changed by what came since; null before they were told. */
+export async function findPushedSize(db: Db, cohortId: string): Promise<number | null> {
+  const row = await db
+    .selectFrom('cohorts')
+    .select('member_count')
+    .where('id', '=', cohortId)
+    .executeTakeFirstOrThrow();
+  return row.member_count;
+}
+
 export async function countPushedMembers(db: Db, cohortId: string): Promise<number> {
   const row = await db
     .selectFrom('pushed_members')

@@ -39,6 +39,8 @@ export interface MixpanelSettings {
   totalOnFirstPageOnly: boolean;
   /** Added to the total that is told. */
   totalError: number;
+  /** The only Data View that can be read; null: the project has none. */
+  workspaceId: string | null;
   /** Query API is part of the plan. */
   hasApi: boolean;
   /** Later pages show the cohort as it was at the first one; without, as it is by then. */
@@ -116,6 +118,7 @@ export function createMixpanelProject(
     sessionLifeMs: 30 * 60_000,
     totalOnFirstPageOnly: false,
     totalError: 0,
+    workspaceId: null,
     hasApi: true,
     keepsSnapshots: true,
     idMerge: 'SIMPLIFIED',

@@ -54,7 +54,9 @@ export async function serveMixpanel(
       if (!owner.settings.hasApi) {
         return refuse(402, 'Your plan does not allow API calls. Upgrade at mixpanel.com/pricing');
       }
-      const { queriesPerHour, concurrentQueries, laterPagesCount } = owner.settings;
+      const { queriesPerHour, concurrentQueries, laterPagesCount, workspaceId } = owner.settings;
+      if (workspaceId !== null && params.get('workspace_id') !== workspaceId)
+        return refuse(400, 'workspace_id must be of a Data View that you may read');
       const isTooMany = (page === 0 || laterPagesCount) && owner.queries.take() > 0;
       if (isTooMany || owner.running > concurrentQueries) {
         return refuse(

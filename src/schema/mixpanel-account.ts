@@ -23,6 +23,10 @@ builder.node(MixpanelAccount, {
   fields: (t) => ({
     region: t.expose('region', { type: MixpanelRegion, description: 'Where the Mixpanel project lives.' }),
     projectId: t.exposeString('mixpanel_project_id', { description: "Mixpanel's numeric project id." }),
+    workspaceId: t.exposeString('workspace_id', {
+      nullable: true,
+      description: 'The Data View that is read; null for projects without.',
+    }),
     idMerge: t.expose('id_merge', {
       type: IdMerge,
       description: "The Mixpanel project's identity management.",
@@ -37,6 +41,10 @@ builder.node(MixpanelAccount, {
       nullable: true,
       description: 'Why it needs attention (credentials, role, plan); null otherwise.',
       resolve: readAttention,
+    }),
+    warning: t.exposeString('list_note', {
+      nullable: true,
+      description: 'What of the cohort list could not be read; null when all of it was.',
     }),
     connectedAt: t.expose('connected_at', { type: 'DateTime', description: 'When it was connected, last.' }),
     cohortsRefreshedAt: t.expose('cohorts_refreshed_at', {
@@ -82,6 +90,13 @@ const ConnectMixpanelInput = builder.inputType('ConnectMixpanelInput', {
       required: true,
       description: "Mixpanel's numeric project id.",
       validate: { regex: [/^\d{1,18}$/, { message: "must be Mixpanel's numeric project id, digits only." }] },
+    }),
+    workspaceId: t.string({
+      description:
+        'Only for projects with Data Views: the id of the view to read, digits only. Sent with every query.',
+      validate: {
+        regex: [/^\d{1,18}$/, { message: "must be Mixpanel's numeric workspace id, digits only." }],
+      },
     }),
     serviceAccountUsername: t.string({
       required: true,

@@ -14,6 +14,7 @@ import { giveEndpoint } from './webhook-endpoint.ts';
 export interface ConnectMixpanelInput {
   region: MixpanelRegion;
   projectId: string;
+  workspaceId?: string | null | undefined;
   serviceAccountUsername: string;
   serviceAccountSecret: string;
   idMerge: IdMerge;
@@ -30,6 +31,7 @@ export async function connectMixpanel(
   const client = createMixpanelClient({
     baseUrl: deps.env.mixpanel.baseUrl[input.region],
     projectId: input.projectId,
+    workspaceId: input.workspaceId ?? undefined,
     username: input.serviceAccountUsername,
     secret: input.serviceAccountSecret,
   });
@@ -44,6 +46,7 @@ export async function connectMixpanel(
       projectId,
       region: input.region,
       mixpanelProjectId: input.projectId,
+      workspaceId: input.workspaceId ?? null,
       idMerge: input.idMerge,
       username: input.serviceAccountUsername,
       secret: deps.secrets.encrypt(input.serviceAccountSecret),

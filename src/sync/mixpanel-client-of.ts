@@ -10,6 +10,7 @@ export function mixpanelClientOf(
   return createMixpanelClient({
     baseUrl: env.mixpanel.baseUrl[connection.region],
     projectId: connection.mixpanel_project_id,
+    workspaceId: connection.workspace_id ?? undefined,
     username: connection.service_account_username,
     secret: secrets.decrypt(connection.service_account_secret),
   });

@@ -8,6 +8,7 @@ import type { ReadSourceOptions } from './read-source.ts';
 import { createFileSource } from './sources/file/member-source.ts';
 import { QueriesUsedUpError } from './sources/mixpanel/errors.ts';
 import { createMixpanelSource } from './sources/mixpanel/member-source.ts';
+import { applyPushesNow } from './sources/pushed/apply-pushes.ts';
 import { createPushedSource } from './sources/pushed/member-source.ts';
 import { type MemberSource, SourceError } from './sources/source.ts';
 
@@ -20,11 +21,12 @@ export interface OpenedSource {
 }
 
 /** Where the people of a cohort are read from. Throws SourceError when there is nowhere. */
-export function openMemberSource(
+export async function openMemberSource(
   deps: SyncDeps,
   { cohort, mixpanel }: Pick<RunScope, 'cohort' | 'mixpanel'>,
-  { attempt, retryBudgetMs, onPhase }: Pick<ReadSourceOptions, 'attempt' | 'retryBudgetMs' | 'onPhase'>,
-): OpenedSource {
+  options: Pick<ReadSourceOptions, 'attempt' | 'retryBudgetMs' | 'onPhase' | 'signal'>,
+): Promise<OpenedSource> {
+  const { attempt, retryBudgetMs, onPhase } = options;
   const expectedPeople = cohort.member_count ?? 0;
   if (cohort.source === 'FILE') {
     return {
@@ -53,8 +55,9 @@ export function openMemberSource(
     );
   }
   if (cohort.source === 'MIXPANEL_WEBHOOK') {
+    const expectedPeople = await applyPushesNow(deps, cohort.id, options.signal);
     // Nobody knows who is in it: the list is not emptied for that.
-    if (cohort.member_count === null) {
+    if (expectedPeople === null) {
       throw new SourceError(
         'SOURCE_INCOMPLETE',
         'Mixpanel has not pushed the whole cohort yet. Nothing was changed; a dynamic export runs once it has.',
@@ -66,14 +69,15 @@ export function openMemberSource(
       beforeRead: async () => onPhase('READING'),
     };
   }
+  const client = limitMixpanel(deps, {
+    project: mixpanel,
+    client: mixpanelClientOf(deps, mixpanel),
+    ...(attempt ? { run: attempt } : {}),
+    onWaiting: (isWaiting) => onPhase(isWaiting ? 'WAITING' : 'READING'),
+  });
   return {
     source: createMixpanelSource({
-      client: limitMixpanel(deps, {
-        project: mixpanel,
-        client: mixpanelClientOf(deps, mixpanel),
-        ...(attempt ? { run: attempt } : {}),
-        onWaiting: (isWaiting) => onPhase(isWaiting ? 'WAITING' : 'READING'),
-      }),
+      client,
       cohortId: cohort.external_id,
       retryBudgetMs,
     }),

@@ -89,7 +89,7 @@ async function adoptList(execution: RunExecution): Promise<EnsuredList> {
 }
 
 async function read({ deps, run, scope, reporter }: RunExecution, isReliable: boolean): Promise<ReadSource> {
-  return await readSource(deps, {
+  const source = await readSource(deps, {
     scope,
     reliableExportId: isReliable ? run.export_id : undefined,
     signal: reporter.halt,
@@ -99,6 +99,13 @@ async function read({ deps, run, scope, reporter }: RunExecution, isReliable: bo
     onPhase: (phase) => reporter.set({ phase }),
     onProgress: (share) => reporter.set({ progress: share * PROGRESS.reading }),
   });
+  const { unreadable } = source;
+  if (unreadable > 0) {
+    reporter.notice(
+      `Rows of the cohort that were left out, because they have no distinct_id that says whom they name: ${unreadable}.`,
+    );
+  }
+  return source;
 }
 
 /** Whether the real list is to be read before a plan is made. Pure but for the clock. */

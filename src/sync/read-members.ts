@@ -28,7 +28,7 @@ export interface ReadOptions {
  */
 export async function readMembers(
   options: ReadOptions,
-): Promise<{ members: CollectedMembers; listed: ListedPeople }> {
+): Promise<{ members: CollectedMembers; listed: ListedPeople; unreadable: number }> {
   let shortfall = 'Mixpanel lost the session of the query';
   for (let read = 1; read <= MAX_READS; read++) {
     await options.beforeRead();
@@ -37,7 +37,8 @@ export async function readMembers(
     try {
       const { total } = await options.source.read(reading.addPage, options.signal);
       const members = await reading.collector().finish(readDistinctIds);
-      if (total === null || members.unique >= total) return { members, listed };
+      const unreadable = reading.unreadable();
+      if (total === null || members.unique + unreadable >= total) return { members, listed, unreadable };
       shortfall = `the source says that the cohort has ${total} people and gave ${members.unique}`;
     } catch (error) {
       if (!(error instanceof SessionLostError)) {
@@ -57,14 +58,17 @@ export async function readMembers(
 function createReading({ rules, expectedPeople, onProgress }: ReadOptions, listed: ListedPeople) {
   let collector: MemberCollector | undefined;
   let people = expectedPeople;
+  let unreadable = 0;
   const made = () => {
     collector ??= createMemberCollector(rules, people, listed);
     return collector;
   };
   return {
     collector: made,
+    unreadable: () => unreadable,
     async addPage(page: MemberPage) {
       if (!collector) people = page.total ?? expectedPeople;
+      unreadable += page.unreadable ?? 0;
       await made().add(page);
       onProgress(Math.min(1, made().received / Math.max(1, people)));
     },

@@ -16,6 +16,8 @@ export interface ReadSource {
   members: CollectedMembers;
   /** Whom they were compared with while they came in; undefined: what we know of the list was not to be relied on yet. */
   listed: ListedPeople | undefined;
+  /** Rows that name nobody, and were left out. */
+  unreadable: number;
 }
 
 export interface ReadSourceOptions {
@@ -46,8 +48,8 @@ export async function readSource(deps: SyncDeps, options: ReadSourceOptions): Pr
     idMerge: idMergeOf(cohort.source, mixpanel?.id_merge),
     userIdFallback: integration.user_id_fallback!,
   };
-  const { source, beforeRead, expectedPeople } = openMemberSource(deps, scope, options);
-  const { members, listed } = await readMembers({
+  const { source, beforeRead, expectedPeople } = await openMemberSource(deps, scope, options);
+  const { members, listed, unreadable } = await readMembers({
     source,
     rules,
     loadListed: () => loadReliable(deps, reliableExportId),
@@ -67,7 +69,7 @@ export async function readSource(deps: SyncDeps, options: ReadSourceOptions): Pr
       retryable: options.isRetryable,
     });
   }
-  return { members, listed: reliableExportId === undefined ? undefined : listed };
+  return { members, listed: reliableExportId === undefined ? undefined : listed, unreadable };
 }
 
 async function loadReliable({ db, env }: SyncDeps, exportId: number | undefined) {

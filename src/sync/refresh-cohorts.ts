@@ -1,4 +1,4 @@
-import { type ListedCohort, replaceMixpanelCohorts } from '../../db/queries/mixpanel-cohort.ts';
+import { replaceMixpanelCohorts } from '../../db/queries/mixpanel-cohort.ts';
 import {
   advanceRefresh,
   setCohortsRefreshed,
@@ -12,7 +12,8 @@ import type { SyncDeps } from './deps.ts';
 import { limitMixpanel } from './limit-mixpanel.ts';
 import { mixpanelClientOf } from './mixpanel-client-of.ts';
 import { withRetries } from './retry.ts';
-import type { MixpanelClient } from './sources/mixpanel/client.ts';
+import { shorten } from './shorten.ts';
+import type { CohortList, MixpanelClient } from './sources/mixpanel/client.ts';
 import {
   MixpanelBusyError,
   MixpanelError,
@@ -79,18 +80,11 @@ export async function readCohortList(
   project: MixpanelProject,
   client: MixpanelClient,
   budgetMs: number,
-): Promise<ListedCohort[]> {
+): Promise<CohortList> {
   const signal = AbortSignal.timeout(budgetMs);
   const limited = limitMixpanel(deps, { project, client });
   try {
-    const cohorts = await withRetries(() => limited.listCohorts({ signal }), { budgetMs, signal });
-    return cohorts.map((cohort) => ({
-      externalId: cohort.id,
-      name: cohort.name,
-      description: cohort.description,
-      memberCount: cohort.count,
-      exportable: !cohort.isGroup,
-    }));
+    return await withRetries(() => limited.listCohorts({ signal }), { budgetMs, signal });
   } catch (error) {
     throw toPublicError(error);
   }
@@ -100,15 +94,36 @@ export async function readCohortList(
 export async function storeCohortList(
   { db, clock, env }: Pick<SyncDeps, 'db' | 'clock' | 'env'>,
   connection: MixpanelConnectionRow,
-  listed: ListedCohort[],
+  { cohorts, unreadable, unreadableIds }: CohortList,
 ): Promise<void> {
   const now = clock.now();
   await replaceMixpanelCohorts(
     db,
     { projectId: connection.project_id, mixpanelProjectId: connection.mixpanel_project_id, now },
-    listed,
+    cohorts.map((cohort) => ({
+      externalId: cohort.id,
+      name: cohort.name,
+      description: cohort.description,
+      memberCount: cohort.count,
+      exportable: !cohort.isGroup,
+    })),
+    unreadableIds,
   );
-  await setCohortsRefreshed(db, connection.id, now, new Date(now.getTime() + env.cohortRefreshIntervalMs));
+  await setCohortsRefreshed(db, connection.id, {
+    at: now,
+    nextAt: new Date(now.getTime() + env.cohortRefreshIntervalMs),
+    note: unreadable === 0 ? null : unreadableNote(unreadable, unreadableIds),
+  });
+}
+
+/** Of those that are told of. */
+const IDS_SHOWN = 10;
+
+function unreadableNote(rows: number, ids: string[]): string {
+  const rest = ids.length - IDS_SHOWN;
+  const shown = ids.slice(0, IDS_SHOWN).map((id) => shorten(id, 40));
+  const named = ids.length === 0 ? '' : ` (${shown.join(', ')}${rest > 0 ? ` and ${rest} more` : ''})`;
+  return `Of the cohorts that Mixpanel lists ${rows} could not be read${named}: they have no name or no id. They are left out, or stay as they were.`;
 }
 
 function isAttention(error: CohortSyncError): boolean {

@@ -44,15 +44,16 @@ export const listUpdateAnswer = z.object({
 });
 
 export const listsAnswer = z.object({
-  lists: z.array(
-    z.object({
-      id: z.union([z.int(), z.bigint()]),
-      name: z.string(),
-      listType: z.string(),
-      // Of use, and not worth failing for.
-      createdAt: z.int().min(0).max(MAX_TIME_MS).nullable().catch(null),
-    }),
-  ),
+  // One by one by listRow: one that is odd does not spoil the others.
+  lists: z.array(z.unknown()),
+});
+
+export const listRow = z.object({
+  id: z.union([z.int(), z.bigint()]),
+  // Of use, and not worth failing for.
+  name: z.string().nullish().catch(null),
+  listType: z.string().nullish().catch(null),
+  createdAt: z.int().min(0).max(MAX_TIME_MS).nullable().catch(null),
 });
 
 export const createListAnswer = z.object({ listId: z.union([z.int(), z.bigint()]) });

@@ -17,6 +17,7 @@ import {
   errorAnswer,
   type FailureBucket,
   type ListUpdateResult,
+  listRow,
   listsAnswer,
   listUpdateAnswer,
   toListUpdateResult,
@@ -37,8 +38,9 @@ import { readListLines } from './list-lines.ts';
 export interface IterableList {
   /** Iterable's int64 as a decimal string. */
   id: string;
-  name: string;
-  listType: string;
+  /** Null for what cannot be read. */
+  name: string | null;
+  listType: string | null;
   /** By Iterable's clock. */
   createdAt: Date | null;
 }
@@ -52,6 +54,7 @@ export interface RequestOptions {
  * the kind that tells what to do; an abort throws the signal's reason.
  */
 export interface IterableClient {
+  /** Without those that have no id. */
   listLists(options?: RequestOptions): Promise<IterableList[]>;
   createList(name: string, options?: RequestOptions): Promise<string>;
   deleteList(listId: string, options?: RequestOptions): Promise<void>;
@@ -110,12 +113,12 @@ export function createIterableClient(connection: {
         listsAnswer,
         await request('GET', '/api/lists', options, { maxBytes: MAX_LISTS_BYTES }),
       );
-      return lists.map(({ id, name, listType, createdAt }) => ({
-        id: String(id),
-        name,
-        listType,
-        createdAt: createdAt === null ? null : new Date(createdAt),
-      }));
+      return lists.flatMap((row) => {
+        const { data: list } = listRow.safeParse(row);
+        if (!list) return [];
+        const { id, name = null, listType = null, createdAt } = list;
+        return { id: String(id), name, listType, createdAt: createdAt === null ? null : new Date(createdAt) };
+      });
     },
     async createList(name, options = {}) {
       const answer = await request('POST', '/api/lists', options, { body: JSON.stringify({ name }) });

@@ -11,6 +11,8 @@ export interface MemberPage {
   /** 0-based. Pages may arrive in any order; a person's place is (page, index in the page). */
   number: number;
   members: SourceMember[];
+  /** Rows of the page that name nobody; the total counts them. */
+  unreadable?: number;
   /** People in all pages, as far as the source says so. Page 0 comes before all others. */
   total: number | null;
 }

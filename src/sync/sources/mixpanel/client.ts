@@ -43,8 +43,17 @@ export interface MembersQuery {
 
 /** Mixpanel's Query API as one project's service account. One request each, never repeated. Throws MixpanelError. */
 export interface MixpanelClient {
-  listCohorts(options?: { signal?: AbortSignal | undefined }): Promise<MixpanelCohort[]>;
+  listCohorts(options?: { signal?: AbortSignal | undefined }): Promise<CohortList>;
   queryMembers(query: MembersQuery): Promise<MembersAnswer>;
+}
+
+/** The cohorts of a project, and what of the list could not be read. */
+export interface CohortList {
+  cohorts: MixpanelCohort[];
+  /** Rows that are left out. */
+  unreadable: number;
+  /** Of those of them that have one: Mixpanel lists them all the same. */
+  unreadableIds: string[];
 }
 
 /** Heavy queries take minutes (other connectors wait as long). */
@@ -57,24 +66,34 @@ const MAX_PAGE_BYTES = 64 * 1024 * 1024;
 /** Names that Mixpanel pushes may have as many (read-push.ts). */
 const MAX_NAME_LENGTH = 1_000;
 
-const cohortsAnswer = z.array(
-  z.object({
-    id: z.union([z.int(), z.bigint(), z.string()]),
-    name: z.string(),
-    description: z.string().nullish(),
-    count: z.int().min(0).nullish(),
-    data_group_id: z.unknown().optional(),
-  }),
-);
+/** PostgreSQL's integer takes no more. */
+const MAX_COUNT = 2_147_483_647;
+
+const cohortId = z.union([z.int(), z.bigint(), z.string().min(1)]).transform(String);
+const cohortRow = z.object({
+  id: cohortId,
+  name: z.string(),
+  // Of use, and not worth failing for.
+  description: z.string().nullish().catch(null),
+  count: z.int().min(0).max(MAX_COUNT).nullish().catch(null),
+  data_group_id: z.unknown().optional(),
+});
+const idOnly = z.object({ id: cohortId });
 
 export function createMixpanelClient(connection: {
   baseUrl: string;
   projectId: string;
+  /** Of a project with Data Views. */
+  workspaceId?: string | undefined;
   username: string;
   secret: string;
   timeoutMs?: number;
 }): MixpanelClient {
-  const { baseUrl, projectId, username, secret, timeoutMs = TIMEOUT_MS } = connection;
+  const { baseUrl, projectId, workspaceId, username, secret, timeoutMs = TIMEOUT_MS } = connection;
+  const project = new URLSearchParams({
+    project_id: projectId,
+    ...(workspaceId === undefined ? {} : { workspace_id: workspaceId }),
+  });
   const headers = {
     authorization: `Basic ${Buffer.from(`${username}:${secret}`).toString('base64')}`,
     'content-type': 'application/x-www-form-urlencoded',
@@ -93,7 +112,7 @@ export function createMixpanelClient(connection: {
   ): Promise<T> {
     const { path, form, page, maxBytes, signal } = query;
     const response = await exchange({
-      url: `${baseUrl}/api/query/${path}?project_id=${encodeURIComponent(projectId)}`,
+      url: `${baseUrl}/api/query/${path}?${project}`,
       method: 'POST',
       headers,
       body: new URLSearchParams(form).toString(),
@@ -117,27 +136,16 @@ export function createMixpanelClient(connection: {
 
   return {
     async listCohorts({ signal } = {}) {
-      const result = cohortsAnswer.safeParse(
-        await post(
-          { path: 'cohorts/list', form: {}, page: 0, maxBytes: MAX_COHORTS_BYTES, signal },
-          parseAnswer,
-        ),
+      const answer = await post(
+        { path: 'cohorts/list', form: {}, page: 0, maxBytes: MAX_COHORTS_BYTES, signal },
+        parseAnswer,
       );
-      if (!result.success) {
-        const issue = result.error.issues[0];
+      if (!Array.isArray(answer)) {
         throw new MixpanelUnexpectedAnswerError(
-          `Mixpanel answered something else than its documentation says: cohorts: ${issue?.path.join('.')}: ${issue?.message}.`,
+          'Mixpanel answered something else than its documentation says: cohorts: the body is no array.',
         );
       }
-      // By id, because nothing promises that none comes twice. PostgreSQL's text cannot hold NUL.
-      const byId = new Map(result.data.map((cohort) => [String(cohort.id), cohort]));
-      return [...byId].map(([id, cohort]) => ({
-        id,
-        name: shorten(cohort.name.replaceAll('\0', '\uFFFD'), MAX_NAME_LENGTH),
-        description: shorten((cohort.description ?? '').replaceAll('\0', '\uFFFD'), MAX_DESCRIPTION_LENGTH),
-        count: cohort.count ?? null,
-        isGroup: cohort.data_group_id !== null && cohort.data_group_id !== undefined,
-      }));
+      return readCohorts(answer);
     },
     async queryMembers({ cohortId, page, sessionId, signal }) {
       const form: Record<string, string> = {
@@ -149,6 +157,41 @@ export function createMixpanelClient(connection: {
       };
       return await post({ path: 'engage', form, page, maxBytes: MAX_PAGE_BYTES, signal }, readPage);
     },
+  };
+}
+
+function readCohorts(rows: unknown[]): CohortList {
+  // By id, because nothing promises that none comes twice.
+  const byId = new Map<string, MixpanelCohort>();
+  const unreadableIds: string[] = [];
+  let unreadable = 0;
+  for (const row of rows) {
+    const { data: cohort } = cohortRow.safeParse(row);
+    if (cohort) byId.set(cohort.id, toCohort(cohort));
+    else {
+      unreadable++;
+      const { data: known } = idOnly.safeParse(row);
+      if (known) unreadableIds.push(known.id);
+    }
+  }
+  return { cohorts: [...byId.values()], unreadableIds, unreadable };
+}
+
+function toCohort({
+  id,
+  name,
+  description,
+  count,
+  data_group_id,
+}: z.infer<typeof cohortRow>): MixpanelCohort {
+  // PostgreSQL's text cannot hold NUL.
+  const clean = (text: string) => text.replaceAll('\0', '\uFFFD');
+  return {
+    id,
+    name: shorten(clean(name), MAX_NAME_LENGTH),
+    description: shorten(clean(description ?? ''), MAX_DESCRIPTION_LENGTH),
+    count: count ?? null,
+    isGroup: data_group_id !== null && data_group_id !== undefined,
   };
 }
 

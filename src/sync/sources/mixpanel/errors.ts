@@ -35,7 +35,7 @@ export class MixpanelUnavailableError extends MixpanelError {
 /** A 400 on a later page: the query is not remembered any more and has to begin anew. */
 export class SessionLostError extends MixpanelError {}
 
-/** A refusal of the query's first page: the cohort is not there. */
+/** A refusal of the query's first page: the cohort may not be there. */
 export class CohortUnknownError extends MixpanelError {}
 
 export class MixpanelUnexpectedAnswerError extends MixpanelError {}

@@ -42,6 +42,8 @@ export function createMixpanelSource(options: {
           );
         } catch (error) {
           signal.throwIfAborted();
+          if (error instanceof CohortUnknownError)
+            throw await explainRefusal(client, cohortId, error, signal);
           throw toSourceError(error, page);
         }
       };
@@ -50,14 +52,14 @@ export function createMixpanelSource(options: {
       const { sessionId, total } = first;
       const pages = createPages(first, { isTotalDoubted });
       isTotalDoubted = true;
-      await onPage({ number: 0, members: first.members, total });
+      await onPage({ number: 0, members: first.members, unreadable: first.unreadable, total });
       let failed = false;
 
       /** On its own, so that nobody holds the page any more while the next one is waited for. */
       async function readOne(number: number) {
-        const { members } = await query(number, sessionId);
-        pages.note(number, members.length);
-        await onPage({ number, members, total });
+        const { members, unreadable } = await query(number, sessionId);
+        pages.note(number, members.length + unreadable);
+        await onPage({ number, members, unreadable, total });
       }
 
       async function readInTurn() {
@@ -87,7 +89,7 @@ export function createMixpanelSource(options: {
  * that is doubted, or that a page goes beyond (somebody comes twice, or the cohort has grown), up to double the total.
  */
 function createPages(
-  { pageSize, total, members }: MembersAnswer,
+  { pageSize, total, members, unreadable }: MembersAnswer,
   { isTotalDoubted }: { isTotalDoubted: boolean },
 ) {
   let next = 1;
@@ -104,8 +106,42 @@ function createPages(
       else if (total !== null && read > total) isBeyond = true;
     },
   };
-  pages.note(0, members.length);
+  pages.note(0, members.length + unreadable);
   return pages;
+}
+
+/** A refused read may be of a cohort that was deleted, or of anything else: the cohort list tells. */
+async function explainRefusal(
+  client: MixpanelClient,
+  cohortId: string,
+  error: CohortUnknownError,
+  signal: AbortSignal,
+): Promise<Error> {
+  const options = { cause: error };
+  const ids = await listIds(client, signal);
+  if (ids === undefined || ids.has(cohortId)) {
+    return new SourceError(
+      'SOURCE_UNAVAILABLE',
+      `Mixpanel refused to read the cohort${ids ? ', which it lists' : ''}: ${error.message} The list stays as it is; the next run tries again.`,
+      options,
+    );
+  }
+  return new SourceError(
+    'COHORT_NOT_FOUND',
+    `${error.message} Mixpanel no longer lists the cohort, so it was probably deleted there; the list stays as it is.`,
+    options,
+  );
+}
+
+/** Undefined when the list cannot be read now. */
+async function listIds(client: MixpanelClient, signal: AbortSignal): Promise<Set<string> | undefined> {
+  try {
+    const { cohorts, unreadableIds } = await client.listCohorts({ signal });
+    return new Set([...cohorts.map(({ id }) => id), ...unreadableIds]);
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
 }
 
 /** A read that breaks off after its first page is one that is not whole; before it there was none. */
@@ -125,13 +161,6 @@ function toSourceError(error: unknown, page: number): unknown {
     return new SourceError(
       'SOURCE_QUOTA_EXHAUSTED',
       `${error.message} Others use the project's queries too; the next run tries again.`,
-      options,
-    );
-  }
-  if (error instanceof CohortUnknownError) {
-    return new SourceError(
-      'COHORT_NOT_FOUND',
-      `${error.message} The cohort was probably deleted in Mixpanel; the list stays as it is.`,
       options,
     );
   }

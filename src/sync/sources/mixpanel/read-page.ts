@@ -1,3 +1,4 @@
+import { decimal } from '../../../json.ts';
 import { parseAnswer } from '../../partner-http.ts';
 import type { SourceMember } from '../source.ts';
 import { MixpanelUnexpectedAnswerError } from './errors.ts';
@@ -8,6 +9,8 @@ export interface MembersAnswer {
   /** People of the whole query; some answers give it on the first page only. */
   total: number | null;
   members: SourceMember[];
+  /** Rows that name nobody. */
+  unreadable: number;
 }
 
 /**
@@ -32,17 +35,23 @@ function readAnswer(answer: unknown): MembersAnswer {
     sessionId: session_id,
     pageSize: page_size,
     total: typeof total === 'number' ? total : null,
-    members: results.map(readMember),
+    ...readMembers(results),
   };
 }
 
-function readMember(result: unknown): SourceMember {
+function readMembers(results: unknown[]): Pick<MembersAnswer, 'members' | 'unreadable'> {
+  const members = results.map(readMember).filter((member) => member !== undefined);
+  return { members, unreadable: results.length - members.length };
+}
+
+/** Undefined for a row without a $distinct_id that can be used. */
+function readMember(result: unknown): SourceMember | undefined {
   const { $distinct_id: id, $properties } = (result ?? {}) as Record<string, unknown>;
-  if (typeof id !== 'string' && typeof id !== 'number' && typeof id !== 'bigint')
-    throw unexpected('a $distinct_id is no string');
+  const distinctId = typeof id === 'number' || typeof id === 'bigint' ? decimal(id) : id;
+  if (typeof distinctId !== 'string') return undefined;
   const properties = ($properties ?? {}) as Record<string, unknown>;
   return {
-    distinctId: String(id),
+    distinctId,
     email: properties.$email,
     userId: properties.$iterable_user_id,
   };

@@ -1,6 +1,8 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { findExportIdOfCohort } from '../../../../db/queries/export.ts';
 import {
   applySession,
+  findPushedSize,
   type PushedLeftovers,
   setPushed,
   setSourceNote,
@@ -37,11 +39,30 @@ export async function applyPushes(deps: SyncDeps): Promise<void> {
   }
 }
 
-async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<void> {
+/** How often it is looked whether another process has applied them. */
+const LOOK_MS = 200;
+
+/**
+ * Applies what of the cohort is whole, or waits until another process has. Gives how many people it has then; null before all
+ * members were pushed once.
+ */
+export async function applyPushesNow(
+  deps: SyncDeps,
+  cohortId: string,
+  signal: AbortSignal,
+): Promise<number | null> {
+  while (!(await applyToCohort(deps, cohortId))) {
+    await wait(LOOK_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+  return await findPushedSize(deps.db, cohortId);
+}
+
+/** False when another process is at it. */
+async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<boolean> {
   // Before the transaction: whoever is refused its lock leaves what is whole to the one that has it.
   await markWholeSessions(deps.db, cohortId);
-  await deps.db.transaction().execute(async (trx) => {
-    if (!(await lockPushedCohort(trx, cohortId))) return;
+  return await deps.db.transaction().execute(async (trx) => {
+    if (!(await lockPushedCohort(trx, cohortId))) return false;
     let applied = 0;
     // What was wrong stays wrong until all members are told anew.
     let note: string | null | undefined;
@@ -52,10 +73,11 @@ async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<void> {
       note = noteOf(leftovers) ?? (session.action === 'members' ? null : note);
       applied++;
     }
-    if (applied === 0) return;
+    if (applied === 0) return true;
     await setPushed(trx, cohortId, { now: deps.clock.now(), note });
     const exportId = await findExportIdOfCohort(trx, cohortId);
     if (exportId !== undefined) await queuePushRun({ ...deps, db: trx }, exportId);
+    return true;
   });
 }
 
