@@ -12,10 +12,10 @@ export default defineConfig({
     maxWorkers: 4,
     // Loading the service costs more than many a file; what a test changes it puts back.
     isolate: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // A machine that has much to do takes longer than the second that is usual.
-    expect: { poll: { timeout: 10_000 } },
+    expect: { poll: { timeout: 30_000 } },
     // .ci/run reads the counts from the file.
     reporters: ['default', ['json', { outputFile: 'node_modules/.vitest/results.json' }]],
   },

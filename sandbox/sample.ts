@@ -12,6 +12,13 @@ export interface Sample {
 
 const MINUTE_MS = 60_000;
 
+/** The same at each start, so that a service which is connected stays so. */
+const CREDENTIALS = {
+  apiKey: '5a5b0c0ffee5a5b0c0ffee5a5b0c0ffe',
+  username: 'sync.5a5b0c.mp-service-account',
+  secret: 'sandbox-service-account-secret',
+};
+
 /** A project of each partner with five cohorts: a large one, one short of e-mails, one that changes, a small one, a group. */
 export function seedSample(sandbox: Sandbox, now: () => number = Date.now): Sample {
   const iterable = sandbox.iterable.addProject({ type: 'EMAIL' });
@@ -59,9 +66,9 @@ export function seedSample(sandbox: Sandbox, now: () => number = Date.now): Samp
   sandbox.every(1_000, () => mixpanel.setMembers(cohorts.trial.id, trialMembers()));
   return {
     iterable,
-    apiKey: iterable.addKey(),
+    apiKey: iterable.addKey({ key: CREDENTIALS.apiKey }),
     mixpanel,
-    serviceAccount: mixpanel.addServiceAccount(),
+    serviceAccount: mixpanel.addServiceAccount(CREDENTIALS),
     cohorts,
   };
 }

@@ -133,7 +133,9 @@ async function startOnFreePort(env: Env): Promise<App> {
   try {
     return await startApp({ env, logger });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    const { cause } = error as { cause?: NodeJS.ErrnoException };
+    if (cause?.code !== 'EADDRINUSE') throw error;
+    say(`Port ${env.port} is taken, so the service takes another one.`);
     return await startApp({ env: { ...env, port: 0 }, logger });
   }
 }
@@ -211,7 +213,9 @@ async function showProgress(url: string, token: string, runId: string): Promise<
   })) {
     const { status, phase, progress, counts, error } = data!.syncProgress;
     const bar = '█'.repeat(Math.round(progress * 30)).padEnd(30, '·');
-    line = `  ${bar} ${Math.floor(progress * 100)} %  ${phase === 'DONE' ? status : phase}  ${counts.added} of ${counts.members} people added${error ? `  ${error.message}` : ''}`;
+    // How many there are is known once all of them have been read.
+    const people = counts.members === 0 ? '' : `  ${counts.added} of ${counts.members} people added`;
+    line = `  ${bar} ${Math.floor(progress * 100)} %  ${phase === 'DONE' ? status : phase}${people}${error ? `  ${error.message}` : ''}`;
     if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${line}`);
     else if (performance.now() - shownAt >= 1000) {
       shownAt = performance.now();

@@ -4,9 +4,7 @@ import { SOON } from './support/mixpanel-waits.ts';
 import { startService } from './support/service-process.ts';
 import { startTestApp } from './support/test-app.ts';
 
-test('a process is killed after Mixpanel has taken a batch and before it wrote that down: another one sends it again, and nothing counts twice', {
-  timeout: 60_000,
-}, async () => {
+test('a process is killed after Mixpanel has taken a batch and before it wrote that down: another one sends it again, and nothing counts twice', async () => {
   await using app = await startTestApp({ realTime: true, env: { ROLES: 'gateway' } });
   await app.connect({ idMerge: 'SIMPLIFIED' });
   const { send } = await createEventSender(app);

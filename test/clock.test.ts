@@ -7,7 +7,7 @@ import { startTestApp, type TestApp } from './support/test-app.ts';
 const at = (time: string) => `2030-01-02T${time}:00.000Z`;
 
 const untilDueAt = (app: TestApp, exportId: string, nextRunAt: string) =>
-  expect.poll(() => readExport(app, exportId), { timeout: 10_000 }).toMatchObject({ nextRunAt });
+  expect.poll(() => readExport(app, exportId)).toMatchObject({ nextRunAt });
 
 const untilCalls = (app: TestApp, operation: string, count: number) =>
   app.sandbox.calls.until((calls) => calls.filter((call) => call.operation === operation).length >= count);
@@ -87,9 +87,7 @@ describe('a clock that is set back an hour', () => {
     app.clock.set(at('09:00'));
     app.mixpanel.addCohort({ name: 'New', members: people(2) });
     await expect
-      .poll(async () => (await app.api.query('{ cohorts { edges { node { name } } } }')).cohorts.edges, {
-        timeout: 10_000,
-      })
+      .poll(async () => (await app.api.query('{ cohorts { edges { node { name } } } }')).cohorts.edges)
       .toEqual([{ node: { name: 'New' } }]);
     expect(app.sandbox.calls.of('mixpanel.cohorts').length).toBeLessThanOrEqual(2);
   });

@@ -114,9 +114,7 @@ test('an operation is answered alike on every path, compiled or not', async () =
   );
 });
 
-test('every field of every query and subscription is the same, compiled or not', {
-  timeout: 60_000,
-}, async () => {
+test('every field of every query and subscription is the same, compiled or not', async () => {
   await using app = await startTestApp();
   const { ids } = await furnish(app, app.api, 'mark');
   const asked: string[] = [];

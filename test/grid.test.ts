@@ -62,7 +62,7 @@ test('a run that is still going at the next beat is not joined by a second one',
   await app.sandbox.calls.until((calls) => calls.some((call) => call.operation === 'iterable.createList'));
   app.clock.advance({ minutes: 15 });
   await expect
-    .poll(() => readExport(app, exportId), { timeout: 5_000 })
+    .poll(() => readExport(app, exportId))
     .toMatchObject({ nextRunAt: '2030-01-01T00:30:00.000Z', runs: { totalCount: 1 } });
   expect((await app.untilOver(runId)).status).toBe('SUCCEEDED');
 });

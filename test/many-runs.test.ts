@@ -84,7 +84,7 @@ test('however many runs of a project wait for Iterable, those of another project
       where datname = current_database() and state like 'idle in transaction%'`.execute(app.app.sync.db);
     return rows[0]!.held;
   };
-  await expect.poll(readHeld, { timeout: 20_000 }).toBe(0);
+  await expect.poll(readHeld, { timeout: 60_000 }).toBe(0);
 });
 
 test('a small export beside a large one of its project gets its turns', async () => {
@@ -136,7 +136,7 @@ test('reading that hangs in one project leaves room for others, and who waits to
     (calls) => calls.filter((call) => call.operation === 'mixpanel.engage').length === 3,
   );
   const [waitingId] = await startRuns(app.api, app.mixpanel, 1);
-  await expect.poll(async () => (await app.readRun(waitingId!)).status, { timeout: 20_000 }).toBe('RUNNING');
+  await expect.poll(async () => (await app.readRun(waitingId!)).status, { timeout: 60_000 }).toBe('RUNNING');
 
   const other = await openOtherProject(app);
   const [runId] = await startRuns(other.api, other.mixpanel, 1);
@@ -167,7 +167,7 @@ test('two reads of a hybrid comparison go at once; the sixth in a minute waits, 
       where pacer_key like '%:listRead' and asks_again_at is not null`.execute(app.app.sync.db);
     return rows[0]!.waiting;
   };
-  await expect.poll(readWaiting, { timeout: 20_000 }).toBe(1);
+  await expect.poll(readWaiting, { timeout: 60_000 }).toBe(1);
   const fresh = await app.addCohort('Fresh', people(2, 'fresh'));
   expect((await app.syncToEnd(fresh.id)).status).toBe('SUCCEEDED');
   expect(app.sandbox.calls.of('iterable.getUsers').map((call) => call.status)).toEqual(Array(5).fill(200));

@@ -375,6 +375,6 @@ test('the service indexes people by itself, soon after they were settled', async
   app.clock.advance({ seconds: 15 });
   const waiting = () =>
     dbOf(app).selectFrom('sync_batches').select('id').where('is_indexed', '=', false).execute();
-  await expect.poll(waiting, { timeout: 20_000 }).toEqual([]);
+  await expect.poll(waiting, { timeout: 60_000 }).toEqual([]);
   expect(await readStory(app.api, { distinctId: 'p1' })).toMatchObject({ history: { totalCount: 1 } });
 });

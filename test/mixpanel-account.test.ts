@@ -151,7 +151,7 @@ describe('the cohort list', () => {
     app.mixpanel.addCohort({ name: 'New', members: people(2) });
     app.sandbox.calls.clear();
     app.clock.advance({ minutes: 15 });
-    await expect.poll(() => readCohorts(app), { timeout: 10_000 }).toMatchObject([{ name: 'New' }]);
+    await expect.poll(() => readCohorts(app)).toMatchObject([{ name: 'New' }]);
     expect(app.sandbox.calls.of('mixpanel.cohorts')).toHaveLength(1);
   });
 });

@@ -93,7 +93,7 @@ async function expectRunLike(app: TestApp, cohortId: string, said: Preview): Pro
 
 async function runUntilHeldOf(app: TestApp, runId: string) {
   await expect
-    .poll(async () => (await app.readRun(runId)).status, { timeout: 20_000 })
+    .poll(async () => (await app.readRun(runId)).status, { timeout: 60_000 })
     .toBe('AWAITING_APPROVAL');
   return await app.readRun(runId);
 }
@@ -271,7 +271,7 @@ test('a preview stands in nobody’s way: the run that begins while it reads is 
   const cohort = await app.addCohort('Trial', [...people(2), person('late')]);
   app.sandbox.faults.add({ operation: 'mixpanel.engage', delayMs: 3_000, times: 1 });
   const asked = preview(app, cohort.id);
-  await expect.poll(() => app.sandbox.calls.of('iterable.listLists').length, { timeout: 10_000 }).toBe(1);
+  await expect.poll(() => app.sandbox.calls.of('iterable.listLists').length).toBe(1);
   const run = await app.syncToEnd(cohort.id);
   expect(run).toMatchObject({ status: 'SUCCEEDED', counts: { added: 3 } });
   // It had looked before the list was made.

@@ -34,7 +34,7 @@ test('a run that somehow has two jobs goes on with one of them, and the other is
   const { sync } = app.app;
   await sync.jobs.addRun(sync.db, await findRun(app, runId));
   expect(await app.untilOver(runId)).toMatchObject({ status: 'SUCCEEDED', counts: { added: 3 } });
-  await expect.poll(() => countJobs(app, 'completed'), { timeout: 20_000 }).toBe(2);
+  await expect.poll(() => countJobs(app, 'completed'), { timeout: 60_000 }).toBe(2);
   // Each of the two once: they do not take the run from each other again and again.
   expect(countRunsOf(app.logs)).toBe(2);
   expect(await findRun(app, runId)).toMatchObject({ attempt: 2 });
@@ -75,7 +75,7 @@ test('what Iterable asks one process to wait, another one waits too', { timeout:
     const cohort = await app.addCohort(`Further ${runIds.length}`, people(30, `f${runIds.length}-`));
     runIds.push((await app.startSync(cohort.id)).runId);
     const started = () => countRunsOf(app.logs);
-    await expect.poll(started, { timeout: 20_000 }).toBe(runIds.length);
+    await expect.poll(started, { timeout: 60_000 }).toBe(runIds.length);
   }
   const lists = () => new Set(calls.of('iterable.subscribe').map((call) => call.listId));
   await calls.until(() => lists().size === runIds.length);

@@ -94,7 +94,7 @@ describe('a run that would remove more than the guard allows', () => {
     const { nextRunAt } = await readExport(app, exportId);
     app.clock.advance({ minutes: 20 });
     await expect
-      .poll(async () => (await readExport(app, exportId)).nextRunAt, { timeout: 20_000 })
+      .poll(async () => (await readExport(app, exportId)).nextRunAt, { timeout: 60_000 })
       .not.toBe(nextRunAt);
     expect((await readExport(app, exportId)).runs.totalCount).toBe(2);
     expect(app.sandbox.calls.of('iterable.unsubscribe')).toEqual([]);

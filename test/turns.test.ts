@@ -46,7 +46,7 @@ async function startProcesses(
             'select count(*)::int as count from pacer_lines where under_way > 0 or asks_again_at is not null',
           )
         )[0]!.count;
-      await expect.poll(read, { interval: 10, timeout: 20_000 }).toBe(lines);
+      await expect.poll(read, { interval: 10, timeout: 60_000 }).toBe(lines);
     },
     async [Symbol.asyncDispose]() {
       for (const connection of connections) await connection.stop();
@@ -162,7 +162,7 @@ test('a request that takes long goes on counting; that of a killed process count
   await expect
     .poll(
       () => processes.query(`select id from pacer_lines where seen_at > clock_timestamp() - interval '10 s'`),
-      { timeout: 20_000 },
+      { timeout: 60_000 },
     )
     .toHaveLength(1);
   let isSent = false;
@@ -272,7 +272,7 @@ test('five reads of lists go at once, and no sixth in any minute', async () => {
   const sixth = read(other!, giving.signal);
   const asks = `select extract(epoch from (select max(at) from unnest(recent) as at) - clock_timestamp())::float8 as age,
     (select count(*)::int from pacer_lines where asks_again_at is not null) as waiting from pacers`;
-  await expect.poll(async () => (await processes.query(asks))[0]!.waiting, { timeout: 20_000 }).toBe(1);
+  await expect.poll(async () => (await processes.query(asks))[0]!.waiting, { timeout: 60_000 }).toBe(1);
   await processes.query(
     `update pacers set recent = array(select at - interval '55 seconds' from unnest(recent) as at)`,
   );

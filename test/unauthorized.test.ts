@@ -69,7 +69,7 @@ test('dynamic exports are held until Iterable is connected again, and then catch
   for (let beats = 0; beats < 2; beats++) {
     app.clock.advance({ minutes: 15 });
     await expect
-      .poll(() => app.api.query('{ mixpanel { cohortsRefreshedAt } }'), { timeout: 10_000 })
+      .poll(() => app.api.query('{ mixpanel { cohortsRefreshedAt } }'))
       .toEqual({ mixpanel: { cohortsRefreshedAt: app.clock.now().toISOString() } });
   }
   expect(await readState(app, first.exportId)).toMatchObject({ runs: 2, nextRunAt: null });

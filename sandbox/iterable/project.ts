@@ -57,7 +57,8 @@ export interface IterableProject {
   users: Users;
   lists: Map<number, SandboxList>;
   keys: Map<string, IterableKey>;
-  addKey(options?: { readOnly?: boolean }): string;
+  /** A key of its own, unless one is given. */
+  addKey(options?: { readOnly?: boolean; key?: string }): string;
   revokeKey(key: string): void;
   addList(
     name: string,
@@ -111,8 +112,7 @@ export function createIterableProject(
       listLists: createRateLimit(clock, 1000, () => 100),
       write: createRateLimit(clock, 1000, () => settings.writesPerSecond || Number.POSITIVE_INFINITY),
     },
-    addKey({ readOnly = false } = {}) {
-      const key = randomBytes(16).toString('hex');
+    addKey({ readOnly = false, key = randomBytes(16).toString('hex') } = {}) {
       project.keys.set(key, { key, readOnly, isRevoked: false });
       return key;
     },

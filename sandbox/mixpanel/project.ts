@@ -92,7 +92,11 @@ export interface MixpanelProject {
   mostRunning: number;
   /** What was imported. */
   imported: ImportedEvents;
-  addServiceAccount(options?: { importAllowed?: boolean }): { username: string; secret: string };
+  /** Credentials of its own, unless they are given. */
+  addServiceAccount(options?: { importAllowed?: boolean; username?: string; secret?: string }): {
+    username: string;
+    secret: string;
+  };
   revokeServiceAccount(username: string): void;
   addCohort(options: CohortOptions): SandboxCohort;
   setMembers(cohortId: number, members: Member[] | MemberList): void;
@@ -143,9 +147,11 @@ export function createMixpanelProject(
     running: 0,
     mostRunning: 0,
     imported: createImportedEvents(() => settings.keepsEvents),
-    addServiceAccount({ importAllowed = true } = {}) {
-      const username = `sync.${randomBytes(3).toString('hex')}.mp-service-account`;
-      const secret = randomBytes(16).toString('base64url');
+    addServiceAccount({
+      importAllowed = true,
+      username = `sync.${randomBytes(3).toString('hex')}.mp-service-account`,
+      secret = randomBytes(16).toString('base64url'),
+    } = {}) {
       project.accounts.set(username, { secret, isRevoked: false, importAllowed });
       return { username, secret };
     },

@@ -14,6 +14,7 @@ import {
   UnauthorizedError,
   UnexpectedAnswerError,
 } from './iterable/errors.ts';
+import { retryAdvice } from './partner-http.ts';
 import { withRetries } from './retry.ts';
 import { giveEndpoint } from './webhook-endpoint.ts';
 
@@ -109,7 +110,7 @@ function toPublicError(
 ): unknown {
   if (error instanceof UnauthorizedError) return new CohortSyncError(refusal, advice, { cause: error });
   if (error instanceof IterableError) {
-    return new CohortSyncError('PARTNER_UNAVAILABLE', `${error.message} Try again in a moment.`, {
+    return new CohortSyncError('PARTNER_UNAVAILABLE', `${error.message}${retryAdvice(error)}`, {
       cause: error,
     });
   }

@@ -1,4 +1,4 @@
-import { Agent, type Dispatcher, interceptors, request as send } from 'undici';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, interceptors, request as send } from 'undici';
 import { parseJson } from '../json.ts';
 import { exceedsBounds } from './json-bounds.ts';
 
@@ -7,8 +7,20 @@ const MAX_ERROR_BYTES = 1024 * 1024;
 /** No sentence is longer, and a pattern may take the square of it: 100,000 letters would hold everybody up for seconds. */
 const MAX_WORDS = 2_000;
 
+/** Loopback is this machine's own, whatever stands between it and the world. */
+const NEVER_PROXIED = ['localhost', '127.0.0.1', '::1'];
+
 /** Connections are kept open between requests. Time-outs are each request's own. */
-const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 }).compose(interceptors.decompress());
+const dispatcher = createAgent().compose(interceptors.decompress());
+
+/** By way of HTTPS_PROXY (HTTP_PROXY for addresses without TLS), when it is set, but for what NO_PROXY names. */
+function createAgent(): Dispatcher {
+  const options = { headersTimeout: 0, bodyTimeout: 0 };
+  const { env } = process;
+  if (!(env.https_proxy || env.HTTPS_PROXY || env.http_proxy || env.HTTP_PROXY)) return new Agent(options);
+  const noProxy = [env.no_proxy ?? env.NO_PROXY ?? '', ...NEVER_PROXIED].join(',');
+  return new EnvHttpProxyAgent({ ...options, noProxy });
+}
 
 type Headers = Dispatcher.ResponseData['headers'];
 
@@ -133,7 +145,51 @@ export function retryAfterMs(headers: Headers): number | undefined {
 /** Why an exchange did not come about, in words. */
 export function failureText(error: unknown): string {
   if (error instanceof Error && error.name === 'TimeoutError') return 'no answer in time';
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code;
-  return typeof code === 'string' ? `the connection failed (${code})` : 'the connection failed';
+  const { code, hostname, address, port } = causeOf(error);
+  if (code === undefined) return 'the connection failed';
+  const host = hostname ?? address ?? 'the host';
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return `nobody knows an address for ${host} (${code}); check that name, and the DNS and network of this machine`;
+  }
+  if (code === 'ECONNREFUSED') {
+    return `nothing answers at ${address ?? host}${port ? `:${port}` : ''} (${code}); check that address, and what is in between`;
+  }
+  if (code === 'ENETUNREACH' || code === 'EHOSTUNREACH') {
+    return `there is no way to ${host} (${code}); check the network of this machine, and HTTPS_PROXY if it needs a proxy`;
+  }
+  if (CERTIFICATE_CODES.test(code)) {
+    return `the certificate is not trusted (${code}); if a proxy of yours is in between, name its certificate in NODE_EXTRA_CA_CERTS`;
+  }
+  return `the connection failed (${code})`;
+}
+
+const CERTIFICATE_CODES = /^(ERR_TLS_CERT|CERT_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|UNABLE_TO_)/;
+
+/** Whether somebody has to see to it: trying again is of no use. */
+function isOfSetup(error: unknown): boolean {
+  const { code = '' } = causeOf(error);
+  return /^(ENOTFOUND|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH)$/.test(code) || CERTIFICATE_CODES.test(code);
+}
+
+interface NetworkError {
+  code?: string;
+  hostname?: string;
+  address?: string;
+  port?: number;
+}
+
+/** What went wrong below the errors that were made of it; of several addresses that were tried, at the first. */
+function causeOf(error: unknown): NetworkError {
+  let inner: unknown = error;
+  for (let depth = 0; depth < 5; depth++) {
+    if (inner instanceof AggregateError && inner.errors.length > 0) inner = inner.errors[0];
+    else if (inner instanceof Error && inner.cause instanceof Error) inner = inner.cause;
+  }
+  const found = (inner ?? {}) as NetworkError;
+  return typeof found.code === 'string' ? found : {};
+}
+
+/** Advice to try again, where that may help. */
+export function retryAdvice(error: unknown): string {
+  return isOfSetup(error) ? '' : ' Try again in a moment.';
 }

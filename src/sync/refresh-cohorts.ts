@@ -11,6 +11,7 @@ import { CohortSyncError } from '../errors.ts';
 import type { SyncDeps } from './deps.ts';
 import { limitMixpanel } from './limit-mixpanel.ts';
 import { mixpanelClientOf } from './mixpanel-client-of.ts';
+import { retryAdvice } from './partner-http.ts';
 import { withRetries } from './retry.ts';
 import { shorten } from './shorten.ts';
 import type { CohortList, MixpanelClient } from './sources/mixpanel/client.ts';
@@ -146,7 +147,7 @@ function toPublicError(error: unknown): unknown {
     return rateLimited(error.message.replace(/\.$/, ''), error.retryAfterMs ?? 60_000, error);
   }
   if (error instanceof MixpanelError) {
-    return new CohortSyncError('PARTNER_UNAVAILABLE', `${error.message} Try again in a moment.`, {
+    return new CohortSyncError('PARTNER_UNAVAILABLE', `${error.message}${retryAdvice(error)}`, {
       cause: error,
     });
   }

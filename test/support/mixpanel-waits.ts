@@ -5,7 +5,7 @@ import { people } from './people.ts';
 import type { TestApp } from './test-app.ts';
 
 /** Beats come once a second, on a machine that may be busy. */
-export const SOON = { timeout: 20_000 };
+export const SOON = { timeout: 60_000 };
 
 /** Cohorts that engage was asked for, in order; a read of several pages several times. */
 export const cohortsRead = (app: TestApp) =>

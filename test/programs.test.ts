@@ -1,0 +1,42 @@
+import { createServer } from 'node:net';
+import { expect, test } from 'vitest';
+import { startService } from './support/service-process.ts';
+
+/** The first of nine free ports that follow each other, none of which is taken meanwhile as far as anybody can tell. */
+const FIRST_PORT = 20_000 + Math.floor(Math.random() * 10_000);
+
+test('the sandbox prints the line that starts the service against it, and its keys outlive a restart', async () => {
+  const env = { SANDBOX_PORT: String(FIRST_PORT) };
+  const says: string[] = [];
+  for (let start = 0; start < 2; start++) {
+    await using sandbox = startService(env, 'sandbox/main.ts');
+    says.push(await sandbox.untilOutput(/_control\n/));
+    if (start === 0) {
+      const output = sandbox.output();
+      expect(output).toMatch(/^ {2}ITERABLE_BASE_URL_US=http:\/\/127\.0\.0\.1:\d+ .* npm start$/m);
+      const [, key] = /Iterable API key: +(\S+)/.exec(output)!;
+      const lists = await fetch(`http://127.0.0.1:${FIRST_PORT}/api/lists`, { headers: { 'api-key': key! } });
+      expect(lists.status).toBe(200);
+      await using second = startService(env, 'sandbox/main.ts');
+      expect(await second.exited()).toBe(1);
+      expect(second.errors().trim()).toBe(
+        `The sandbox cannot start: one of its nine ports from ${FIRST_PORT} on is taken. Stop what listens there, or set SANDBOX_PORT to another number.`,
+      );
+    }
+    says[start] = sandbox.output();
+    expect(await sandbox.end('SIGTERM')).toBe(0);
+  }
+  expect(says[1]).toBe(says[0]);
+});
+
+test('the demo takes another port when the usual one is taken', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((listening) => server.once('listening', listening));
+  const { port } = server.address() as { port: number };
+  await using demo = startService({ PORT: String(port) }, 'scripts/demo.ts');
+  await demo.untilOutput(new RegExp(`Port ${port} is taken, so the service takes another one\\.`));
+  const up = await demo.untilOutput(/Up after [\d.]+ s: http:\/\/127\.0\.0\.1:\d+/);
+  expect(up).not.toContain(`:${port}`);
+  expect(await demo.end('SIGTERM')).toBe(0);
+  server.close();
+});
