@@ -138,5 +138,9 @@ export const runColumns = columnsOf<SyncRunRow>('sync_runs', ['id', 'export_id']
   error_message: true,
   error_retryable: true,
   notices: true,
+  notice_details: true,
+  started_by: true,
+  wait_reason: true,
+  wait_until: true,
   query_turn: true,
 });

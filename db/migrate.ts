@@ -14,6 +14,7 @@ import * as eventsSetAside from './migrations/0013-events-set-aside.ts';
 import * as announceQueries from './migrations/0014-announce-queries.ts';
 import * as rateLimits from './migrations/0015-rate-limits.ts';
 import * as sourceNotes from './migrations/0016-source-notes.ts';
+import * as runFacts from './migrations/0017-run-facts.ts';
 
 /** In order of their numbers; a merged one is never edited. */
 const migrations = {
@@ -31,6 +32,7 @@ const migrations = {
   '0014-announce-queries': announceQueries,
   '0015-rate-limits': rateLimits,
   '0016-source-notes': sourceNotes,
+  '0017-run-facts': runFacts,
 };
 
 /** Brings the database to the newest migration. Any number of processes may call it at once: the first

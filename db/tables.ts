@@ -13,6 +13,7 @@ import type {
   IntegrationStatus,
   IterableProjectType,
   MixpanelRegion,
+  NoticeCode,
   Provider,
   QueryTurn,
   RejectionReason,
@@ -25,6 +26,7 @@ import type {
   SyncTrigger,
   SyncType,
   UserIdFallback,
+  WaitReason,
 } from './values.ts';
 import type { WebhookTables } from './webhook-tables.ts';
 
@@ -183,6 +185,14 @@ interface ExportTable {
   revision: Generated<number>;
 }
 
+/** What the user should know of a run that went on. */
+export interface RunNotice {
+  code: NoticeCode;
+  message: string;
+  /** Of people, or of rows. */
+  count: number | null;
+}
+
 interface SyncRunTable {
   id: GeneratedInt8;
   project_id: Int8;
@@ -226,6 +236,12 @@ interface SyncRunTable {
   error_message: string | null;
   error_retryable: boolean | null;
   notices: Generated<string[]>;
+  /** One for each of the notices; none for runs from before they were noted. */
+  notice_details: ColumnType<RunNotice[], string | undefined, string>;
+  /** The name of the token that asked for it. */
+  started_by: string | null;
+  wait_reason: WaitReason | null;
+  wait_until: Date | null;
   query_turn: Generated<QueryTurn>;
 }
 

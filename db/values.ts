@@ -24,6 +24,16 @@ export type ActiveRunStatus = 'QUEUED' | 'RUNNING' | 'AWAITING_APPROVAL';
 export type FinishedRunStatus = 'SUCCEEDED' | 'PARTIALLY_SUCCEEDED' | 'FAILED' | 'CANCELLED';
 export type SyncRunStatus = ActiveRunStatus | FinishedRunStatus;
 export type SyncPhase = 'WAITING' | 'READING' | 'PLANNING' | 'REMOVING' | 'ADDING' | 'FINISHING' | 'DONE';
+/** What somebody who executes a run waits for. */
+export type WaitReason = 'QUERY_QUOTA' | 'DESTINATION_TURN' | 'SOURCE_BEING_APPLIED' | 'RETRY';
+export type NoticeCode =
+  | 'LIST_CREATED_ANEW'
+  | 'LIST_FOUND_ANEW'
+  | 'DRIFT_REPAIRED'
+  | 'PEOPLE_KEPT'
+  | 'REMOVALS_REFUSED'
+  | 'SOURCE_ROWS_SKIPPED'
+  | 'OTHER';
 export type CancelCause = 'REQUEST' | 'DISCONNECT';
 export type BatchKind = 'REMOVE' | 'ADD';
 export type BatchState = 'PLANNED' | 'SENT' | 'SETTLED' | 'UNANSWERED' | 'HELD';

@@ -1,3 +1,5 @@
+import type { SyncRunRow } from '../db/tables.ts';
+
 export const ERROR_CODES = [
   'UNAUTHENTICATED',
   'FORBIDDEN',
@@ -65,9 +67,13 @@ export class InvalidStateError extends CohortSyncError {
 export class SyncAlreadyRunningError extends CohortSyncError {
   readonly runId: string;
 
-  constructor(runId: string) {
-    super('SYNC_ALREADY_RUNNING', 'A run of this export is still going; wait for it or cancel it first.');
-    this.runId = runId;
+  constructor({ id, status }: Pick<SyncRunRow, 'id' | 'status'>) {
+    const message =
+      status === 'AWAITING_APPROVAL'
+        ? 'A run of this export waits for a decision about its removals: use approveRemovals or discardRemovals, or cancel it.'
+        : 'A run of this export is still going; wait for it or cancel it first.';
+    super('SYNC_ALREADY_RUNNING', message, { extensions: { status } });
+    this.runId = id;
   }
 }
 

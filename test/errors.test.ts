@@ -3,7 +3,7 @@ import { encodeId } from '../src/schema/global-id.ts';
 import { buildSchema } from '../src/schema/schema.ts';
 import { IMPORT } from './support/import-file.ts';
 import { person } from './support/people.ts';
-import { callOf, idPathsOf, rootFieldsOf, sendCall } from './support/schema-calls.ts';
+import { callOf, idPathsOf, rootFieldsOf, sendCall, shortSelectionOf } from './support/schema-calls.ts';
 import { startTestApp } from './support/test-app.ts';
 
 const START =
@@ -25,12 +25,16 @@ test.for([
   for (const root of rootFieldsOf(buildSchema())) {
     if (root.kind === 'subscription') continue;
     for (const path of idPathsOf(root)) {
-      const selection = root.name === 'syncRuns' ? 'totalCount edges { cursor }' : '__typename';
+      const selection = root.name === 'syncRuns' ? 'totalCount edges { cursor }' : shortSelectionOf(root);
       const { data, errors } = await sendCall(app.api, callOf(root, { values: { [path]: id }, selection }));
       const place = `${root.name}(${path})`;
       answers[place] = [data, errors?.map((error) => error.extensions.code)];
       const nothing = root.name === 'syncRuns' ? { totalCount: 0, edges: [] } : null;
-      expected[place] = [{ [root.name]: nothing }, root.kind === 'query' ? undefined : ['NOT_FOUND']];
+      // A bulk operation tells of each item what became of it.
+      const { __typename } = Object(Object(data)[root.name]?.[0]);
+      expected[place] = selection.includes('error')
+        ? [{ [root.name]: [{ __typename, error: { code: 'NOT_FOUND' } }] }, undefined]
+        : [{ [root.name]: nothing }, root.kind === 'query' ? undefined : ['NOT_FOUND']];
     }
   }
   expect(answers).toEqual(expected);
@@ -87,7 +91,7 @@ test('a second start while a run is going is refused and names that run', async 
   await app.connect();
   const cohort = await app.addCohort('Trial', [person('a')]);
   const { runId, exportId } = await app.startSync(cohort.id, 'DYNAMIC');
-  const refused = { code: 'SYNC_ALREADY_RUNNING', runId };
+  const refused = { code: 'SYNC_ALREADY_RUNNING', runId, status: 'QUEUED' };
   expect((await app.api.fail(START, cohort)).extensions).toEqual(refused);
   expect((await app.api.fail(RUN, { id: exportId })).extensions).toEqual(refused);
 });

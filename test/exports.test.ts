@@ -103,7 +103,7 @@ test('a second start while a run is going is refused, names that run and changes
   const { runId, exportId } = await app.startSync(cohort.id, 'DYNAMIC');
   await act(app, 'pause', exportId);
   const before = await readExport(app, exportId);
-  const running = { code: 'SYNC_ALREADY_RUNNING', runId };
+  const running = { code: 'SYNC_ALREADY_RUNNING', runId, status: 'QUEUED' };
   expect(await refusal(app, 'startOnce', cohort.id)).toMatchObject(running);
   expect(await refusal(app, 'startDynamic', cohort.id)).toMatchObject(running);
   expect(await refusal(app, 'run', exportId)).toMatchObject(running);

@@ -11,6 +11,7 @@ import {
   type RootField,
   rootFieldsOf,
   sendCall,
+  shortSelectionOf,
   wholeSelectionOf,
 } from './support/schema-calls.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
@@ -47,7 +48,7 @@ async function sendEvent(app: TestApp, { api, mark }: Tenant, person: string): P
 
 /** The whole answer, as far as a caller can tell one from another; of a subscription its first value. */
 async function answerTo(api: ApiClient, root: RootField, path: string, id: string): Promise<string> {
-  const selection = root.kind === 'query' ? wholeSelectionOf(root.field.type) : '__typename';
+  const selection = root.kind === 'query' ? wholeSelectionOf(root.field.type) : shortSelectionOf(root);
   const call = callOf(root, { values: { [path]: id }, selection });
   if (root.kind !== 'subscription') return JSON.stringify(await sendCall(api, call));
   const client = api.webSocket();

@@ -88,8 +88,12 @@ describe('a run that would remove more than the guard allows', () => {
         achievableIntervalMinutes: 15,
       },
     });
-    const running = { code: 'SYNC_ALREADY_RUNNING', runId: held.id };
+    const running = { code: 'SYNC_ALREADY_RUNNING', runId: held.id, status: 'AWAITING_APPROVAL' };
     expect(await refusal(app, 'run', exportId)).toMatchObject(running);
+    const { message } = await app.api.fail('mutation ($id: ID!) { runExport(exportId: $id) { id } }', {
+      id: exportId,
+    });
+    expect(message).toMatch(/waits for a decision.*approveRemovals or discardRemovals/);
     expect(await refusal(app, 'startDynamic', world.cohort.id)).toMatchObject(running);
     const { nextRunAt } = await readExport(app, exportId);
     app.clock.advance({ minutes: 20 });

@@ -225,10 +225,10 @@ describe('a read that is not whole changes nothing, says what to do, and the nex
       needsAttention: true,
     },
     {
-      title: 'when the cohort is not known',
+      title: 'when the query is refused of a cohort that is listed',
       fault: { reply: refusal(400, 'cohort not found') },
-      code: 'COHORT_NOT_FOUND',
-      text: /deleted in Mixpanel; the list stays as it is/,
+      code: 'SOURCE_UNAVAILABLE',
+      text: /which it lists: Mixpanel answered 400 \(cohort not found\)\. The list stays as it is/,
       requests: 1,
     },
   ])('$title', async ({ fault, code, text, requests, needsAttention = false }) => {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { SyncRunRow } from '../tables.ts';
-import type { RunPurpose, SyncPhase, SyncTrigger } from '../values.ts';
+import type { RunPurpose, SyncPhase, SyncTrigger, WaitReason } from '../values.ts';
 
 export interface NewRun {
   projectId: string;
@@ -9,6 +9,8 @@ export interface NewRun {
   trigger: SyncTrigger;
   purpose?: RunPurpose;
   includeKept?: boolean;
+  /** Undefined for scheduled runs and pushes. */
+  startedBy?: string | undefined;
   now: Date;
 }
 
@@ -22,6 +24,7 @@ export async function insertRun(db: Db, run: NewRun): Promise<{ run: SyncRunRow;
       trigger: run.trigger,
       purpose: run.purpose ?? 'SYNC',
       include_kept: run.includeKept ?? false,
+      started_by: run.startedBy ?? null,
       queued_at: run.now,
     })
     .onConflict((conflict) =>
@@ -78,6 +81,8 @@ export async function takeUpRun(db: Db, runId: string, now: Date): Promise<SyncR
     .set({
       status: 'RUNNING',
       attempt: sql<number>`attempt + 1`,
+      wait_reason: null,
+      wait_until: null,
       started_at: sql<Date>`coalesce(started_at, ${now})`,
     })
     .where('id', '=', runId)
@@ -103,6 +108,10 @@ export interface RunChanges {
   planned_at?: Date;
   requests_sent?: number;
   notices?: string[];
+  /** RunNotices as JSON. */
+  notice_details?: string;
+  wait_reason?: WaitReason | null;
+  wait_until?: Date | null;
 }
 
 export interface RunAttempt {

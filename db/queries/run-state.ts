@@ -5,6 +5,9 @@ import type { CancelCause, FinishedRunStatus, RemovalDecision, SyncErrorCode } f
 import type { RunAttempt, RunChanges } from './active-run.ts';
 import { deletePlannedBatches } from './sync-batch.ts';
 
+/** Nobody executes it any more, so nobody waits for anything. */
+const NO_WAIT = { wait_reason: null, wait_until: null };
+
 export interface RunError {
   code: SyncErrorCode;
   message: string;
@@ -29,6 +32,7 @@ export async function finishRun(db: Db, { runId, attempt }: RunAttempt, end: Run
       ...(succeeded ? { progress: 1 } : {}),
       status: end.status,
       phase: 'DONE',
+      ...NO_WAIT,
       finished_at: end.finishedAt,
       error_code: end.error?.code ?? null,
       error_message: end.error?.message ?? null,
@@ -46,7 +50,7 @@ export async function holdRun(db: Db, attempt: RunAttempt, changes: RunChanges):
   const { progress: _, ...plain } = changes;
   const { numUpdatedRows } = await db
     .updateTable('sync_runs')
-    .set({ ...plain, status: 'AWAITING_APPROVAL', phase: 'WAITING' })
+    .set({ ...plain, ...NO_WAIT, status: 'AWAITING_APPROVAL', phase: 'WAITING' })
     .where('id', '=', attempt.runId)
     .where('cancel_requested_at', 'is', null)
     .where('attempt', '=', attempt.attempt)
@@ -76,13 +80,19 @@ export async function decideRun(
 }
 
 /**
- * The run waits for a query to Mixpanel, without a job until callParkedRuns gives it to the caller to be queued. False
+ * The run waits for a query to Mixpanel, until then by all that is known, without a job until callParkedRuns gives it to the caller to be queued. False
  * when it is no longer ours, or is asked to end.
  */
-export async function parkRun(db: Db, { runId, attempt }: RunAttempt): Promise<boolean> {
+export async function parkRun(db: Db, { runId, attempt }: RunAttempt, until: Date): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('sync_runs')
-    .set({ status: 'QUEUED', phase: 'WAITING', query_turn: 'PARKED' })
+    .set({
+      status: 'QUEUED',
+      phase: 'WAITING',
+      query_turn: 'PARKED',
+      wait_reason: 'QUERY_QUOTA',
+      wait_until: until,
+    })
     .where('id', '=', runId)
     .where('cancel_requested_at', 'is', null)
     .where('attempt', '=', attempt)
@@ -107,6 +117,7 @@ export async function requestCancel(
       .set({
         status: error ? 'FAILED' : 'CANCELLED',
         phase: 'DONE',
+        ...NO_WAIT,
         finished_at: now,
         cancel_requested_at: now,
         cancel_cause: cause,

@@ -3,6 +3,7 @@ import { countExports } from '../../db/queries/export.ts';
 import type { CohortRow, ExportRow, IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import type { ExportStatus, SyncType } from '../../db/values.ts';
 import type { Context } from '../context.ts';
+import type { Env } from '../env.ts';
 import { NotFoundError } from '../errors.ts';
 import { type MaybePromise, withBoth } from '../maybe-promise.ts';
 import * as states from '../sync/export-state.ts';
@@ -19,6 +20,7 @@ import { requireCohort } from './cohort.ts';
 import { requireIntegration } from './integration.ts';
 import { requireMixpanel } from './mixpanel-account.ts';
 import { type Connection, isExportId, type PageArgs, pageOf } from './page.ts';
+import { waitOf } from './run-wait.ts';
 
 export async function requireExport({ load }: Context, exportId: number): Promise<ExportRow> {
   const exported = await load.export.load(exportId);
@@ -113,13 +115,27 @@ export function readIntervalMinutes({ sync }: Context, exported: ExportRow): num
   return exported.sync_type === 'DYNAMIC' ? sync.env.dynamicSyncIntervalMs / 60_000 : null;
 }
 
-/** Null unless runs have to wait: for an approval, or because more are asked for than Mixpanel's quota allows. */
+/** Null unless runs have to wait: for an approval, for a query, or because more are asked for than Mixpanel's quota allows. */
 export function readDelay(ctx: Context, exported: ExportRow): MaybePromise<ExportDelay | null> {
   return withBoth(readLastRun(ctx, exported), readSchedule(ctx, exported), (newest, schedule) => {
     if (newest?.status === 'AWAITING_APPROVAL') return approvalDelay(newest, ctx.sync.env);
+    if (newest?.wait_reason === 'QUERY_QUOTA') return waitDelay(newest, schedule?.delay, ctx.sync.env);
     if (exported.sync_type !== 'DYNAMIC' || exported.status !== 'ACTIVE') return null;
     return schedule?.delay ?? null;
   });
+}
+
+/** The newest run waits for its query; how often runs can be had is the schedule's to say. */
+function waitDelay(
+  run: SyncRunRow,
+  delay: ExportDelay | null | undefined,
+  env: Pick<Env, 'dynamicSyncIntervalMs'>,
+): ExportDelay {
+  const until = run.wait_until ? ` Until ${run.wait_until.toISOString()} at the earliest.` : '';
+  return {
+    reason: `${waitOf(run)!.message}${until}`,
+    achievableIntervalMinutes: delay?.achievableIntervalMinutes ?? env.dynamicSyncIntervalMs / 60_000,
+  };
 }
 
 function readSchedule(ctx: Context, exported: ExportRow): MaybePromise<QuerySchedule | undefined> {
@@ -144,7 +160,8 @@ export async function startSync(
   const cohort = await requireCohort(ctx, input.cohortId);
   const integration = await requireIntegration(ctx, input.provider);
   if (cohort.source !== 'FILE') await requireMixpanel(ctx);
-  return await startExport(ctx.sync, { cohort, integration, syncType: input.syncType });
+  const startedBy = ctx.viewer.tokenName;
+  return await startExport(ctx.sync, { cohort, integration, syncType: input.syncType, startedBy });
 }
 
 /** What startSync would do now. */
@@ -165,7 +182,7 @@ export async function runExport(
 ): Promise<SyncRunRow> {
   const exported = await requireExport(ctx, exportId);
   await requirePartners(ctx, exported);
-  return await queue.runExport(ctx.sync, exported, options);
+  return await queue.runExport(ctx.sync, exported, { ...options, startedBy: ctx.viewer.tokenName });
 }
 
 /** Throws NotFoundError and MIXPANEL_NOT_CONNECTED: whatever a run of the export reads from has to be there. */
@@ -188,5 +205,7 @@ export async function stopExport(
   exportId: number,
   listAction: states.ListAction,
 ): Promise<ExportRow> {
-  return await states.stopExport(ctx.sync, await requireExport(ctx, exportId), listAction);
+  const exported = await requireExport(ctx, exportId);
+  const startedBy = ctx.viewer.tokenName;
+  return await states.stopExport(ctx.sync, exported, { action: listAction, startedBy });
 }

@@ -47,6 +47,12 @@ function pageCost(field: number) {
   });
 }
 
+/** A mutation for each of several items, each of which shows what it did. */
+export const costOfItems = (items: number) => ({
+  field: COSTS.mutation * items,
+  multiplier: Math.max(1, items),
+});
+
 export const pageOfProject = pageCost(COSTS.statement);
 export const pageOfParent = pageCost(COSTS.sharedStatement);
 export const pageOfBlocks = pageCost(COSTS.block);

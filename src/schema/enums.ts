@@ -175,6 +175,31 @@ export const RejectionReason = builder.enumType('RejectionReason', {
   },
 });
 
+export const RunWaitReason = builder.enumType('RunWaitReason', {
+  description: 'What a run waits for.',
+  values: {
+    QUERY_QUOTA: { description: "Mixpanel's queries of the hour are used up." },
+    DESTINATION_TURN: { description: "Iterable's limits: others' requests go first." },
+    SOURCE_BEING_APPLIED: { description: 'What Mixpanel pushed is being applied.' },
+    WORKER: { description: 'No worker has taken it up yet.' },
+    APPROVAL: { description: 'The removal guard holds it until somebody decides.' },
+    RETRY: { description: 'A request to a partner is made again in a moment.' },
+  },
+});
+
+export const RunNoticeCode = builder.enumType('RunNoticeCode', {
+  description: 'What a notice of a run is about.',
+  values: {
+    LIST_CREATED_ANEW: { description: 'The list had been deleted, and was made anew.' },
+    LIST_FOUND_ANEW: { description: 'The list had been deleted; another one of its name takes its place.' },
+    DRIFT_REPAIRED: { description: 'The list was not as runs had left it. Counts people.' },
+    PEOPLE_KEPT: { description: 'People stay on the list because their removal was discarded. Counts them.' },
+    REMOVALS_REFUSED: { description: 'People stay on the list because Iterable refuses to remove them.' },
+    SOURCE_ROWS_SKIPPED: { description: 'Rows of the cohort that name nobody were left out. Counts them.' },
+    OTHER: { description: 'Anything else; the message tells.' },
+  },
+});
+
 export const SyncErrorCode = builder.enumType('SyncErrorCode', {
   description: 'Why a run failed.',
   values: {
@@ -196,8 +221,8 @@ export const SyncErrorCode = builder.enumType('SyncErrorCode', {
   },
 });
 
-builder.enumType('ErrorCode', {
-  description: 'extensions.code of every expected error.',
+export const ErrorCode = builder.enumType('ErrorCode', {
+  description: 'extensions.code of every expected error, and OperationError.code.',
   values: {
     UNAUTHENTICATED: { description: 'No valid token was sent.' },
     FORBIDDEN: { description: "The token's role may not do this." },
@@ -212,7 +237,10 @@ builder.enumType('ErrorCode', {
     INSUFFICIENT_PERMISSIONS: { description: 'The credentials are good but may not do what is needed.' },
     PARTNER_UNAVAILABLE: { description: 'The partner could not be reached in time.' },
     MIXPANEL_NOT_CONNECTED: { description: 'Mixpanel is not connected.' },
-    SYNC_ALREADY_RUNNING: { description: 'The export has an active run; extensions.runId names it.' },
+    SYNC_ALREADY_RUNNING: {
+      description:
+        'The export has an active run; extensions.runId names it, extensions.status says whether it waits for approval.',
+    },
     INVALID_STATE: { description: 'Not in this state; the message says why.' },
   },
 });

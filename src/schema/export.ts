@@ -92,11 +92,11 @@ builder.node(Export, {
       type: ExportDelay,
       nullable: true,
       description:
-        "Set when runs come later than asked: for Mixpanel's query quota, which its exports share in turns, or while a run waits for approval.",
+        "Set when runs come later than asked: while a run waits for a query to Mixpanel or for approval, or because its exports share Mixpanel's query quota in turns.",
       extensions: reads({
         export: ['sync_type', 'status'],
         cohort: ['source'],
-        run: ['status', 'pending_removals'],
+        run: ['status', 'pending_removals', 'wait_reason', 'wait_until'],
       }),
       resolve: (exported, _args, ctx) => readDelay(ctx, exported),
     }),
@@ -146,7 +146,7 @@ builder.queryFields((t) => ({
   }),
 }));
 
-const StartSyncInput = builder.inputType('StartSyncInput', {
+export const StartSyncInput = builder.inputType('StartSyncInput', {
   description: 'What to export, where to, and how often.',
   fields: (t) => ({
     cohortId: t.id({
@@ -169,7 +169,7 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: CHANGE,
     description:
-      'Exports a cohort: makes its export active with this type and queues a run, which is returned. The newest call decides the type. SYNC_ALREADY_RUNNING with extensions.runId; INVALID_STATE for group and vanished cohorts, or when another export writes to the list; INTEGRATION_NOT_CONNECTED, MIXPANEL_NOT_CONNECTED.',
+      'Exports a cohort: makes its export active with this type and queues a run, which is returned. The newest call decides the type. SYNC_ALREADY_RUNNING with extensions.runId and extensions.status; INVALID_STATE for group and vanished cohorts, or when another export writes to the list; INTEGRATION_NOT_CONNECTED, MIXPANEL_NOT_CONNECTED.',
     args: {
       input: t.arg({ type: StartSyncInput, required: true, description: 'What, where to, how often.' }),
     },
@@ -181,7 +181,7 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: CHANGE,
     description:
-      'Runs an existing export now, a paused one once. INVALID_STATE for a stopped one; SYNC_ALREADY_RUNNING with extensions.runId, also while a run waits for approval; INTEGRATION_NOT_CONNECTED, MIXPANEL_NOT_CONNECTED.',
+      'Runs an existing export now, a paused one once. INVALID_STATE for a stopped one; SYNC_ALREADY_RUNNING with extensions.runId and extensions.status, also while a run waits for approval; INTEGRATION_NOT_CONNECTED, MIXPANEL_NOT_CONNECTED.',
     args: {
       exportId: t.arg.id(exportIdArg),
       includeKept: t.arg.boolean({

@@ -7,6 +7,7 @@ import './mixpanel-account.ts';
 import './integration.ts';
 import './cohort.ts';
 import './export.ts';
+import './bulk.ts';
 import './sync-preview.ts';
 import './sync-run.ts';
 import './member.ts';

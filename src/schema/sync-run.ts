@@ -1,5 +1,6 @@
-import type { SyncRunRow } from '../../db/tables.ts';
+import type { RunNotice as RunNoticeValue, SyncRunRow } from '../../db/tables.ts';
 import type { SyncErrorCode as SyncErrorCodeValue } from '../../db/values.ts';
+import { noticesOf, type RunWait as RunWaitValue, waitOf } from '../resolvers/run-wait.ts';
 import {
   cancelSyncRun,
   decideSyncRun,
@@ -14,6 +15,8 @@ import { COSTS, pageOfBlocks, pageOfProject } from './costs.ts';
 import {
   MemberOutcome,
   RejectionReason,
+  RunNoticeCode,
+  RunWaitReason,
   SyncErrorCode,
   SyncPhase,
   SyncRunStatus,
@@ -108,6 +111,31 @@ PendingRemoval.implement({
   }),
 });
 
+const RunNotice = builder.objectRef<RunNoticeValue>('RunNotice').implement({
+  description: 'What the user should know of a run though it went on.',
+  fields: (t) => ({
+    code: t.expose('code', { type: RunNoticeCode, description: 'For programs.' }),
+    message: t.exposeString('message', { description: 'For people.' }),
+    count: t.exposeInt('count', {
+      nullable: true,
+      description: 'Of what the code says, if it can be counted.',
+    }),
+  }),
+});
+
+const RunWait = builder.objectRef<RunWaitValue>('RunWait').implement({
+  description: 'What a run waits for.',
+  fields: (t) => ({
+    reason: t.expose('reason', { type: RunWaitReason, description: 'For programs.' }),
+    message: t.exposeString('message', { description: 'For people.' }),
+    until: t.expose('until', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it goes on, as far as that is known now.',
+    }),
+  }),
+});
+
 builder.node(SyncRun, {
   description: 'One execution of an export. Each value is a whole snapshot.',
   id: { resolve: (run) => run.id },
@@ -151,7 +179,30 @@ builder.node(SyncRun, {
         code === null || message === null || retryable === null ? null : { code, message, retryable },
     }),
     notices: t.exposeStringList('notices', {
-      description: 'What the user should know though the run went on.',
+      description: 'What the user should know though the run went on; noticeDetails has their codes.',
+    }),
+    noticeDetails: t.field({
+      type: [RunNotice],
+      description: 'The notices with their codes, in the same order.',
+      extensions: reads({ run: ['notices', 'notice_details'] }),
+      resolve: noticesOf,
+    }),
+    waiting: t.field({
+      type: RunWait,
+      nullable: true,
+      description:
+        'While it waits: for what, and until when if that is known. Null for one that goes on or is over.',
+      extensions: reads({ run: ['status', 'pending_removals', 'wait_reason', 'wait_until'] }),
+      resolve: waitOf,
+    }),
+    startedBy: t.exposeString('started_by', {
+      nullable: true,
+      description: 'The name of the token that asked for it; null for scheduled runs and pushes.',
+    }),
+    cancelRequestedAt: t.expose('cancel_requested_at', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When its end was asked for; a running one ends between two batches.',
     }),
     ledgerDeletedAt: t.expose('ledger_deleted_at', {
       type: 'DateTime',

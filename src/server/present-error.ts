@@ -33,7 +33,9 @@ export function presentError(error: unknown, logger: Logger): GraphQLError {
         path: located.path ?? null,
         extensions: {
           code: 'BAD_USER_INPUT',
-          issues: [{ path: [...(located.path ?? [])], message: located.message }],
+          issues: [
+            { path: [...(located.path ?? variablePathOf(located.message))], message: located.message },
+          ],
         },
       }),
     );
@@ -55,6 +57,15 @@ export function presentError(error: unknown, logger: Logger): GraphQLError {
 function findOriginal(error: unknown): unknown {
   if (!(error instanceof GraphQLError)) return error;
   return error.originalError === undefined ? undefined : findOriginal(error.originalError);
+}
+
+/** graphql says in words alone which variable does not fit, and where in it. */
+function variablePathOf(message: string): (string | number)[] {
+  const [, variable, place = ''] =
+    /^Variable "\$(\w+)" has invalid value(?: at ((?:\.\w+|\[\d+\])+))?:/.exec(message) ?? [];
+  if (variable === undefined) return [];
+  const steps = place.match(/\w+/g) ?? [];
+  return [variable, ...steps.map((step) => (/^\d+$/.test(step) ? Number(step) : step))];
 }
 
 function isOurs(error: GraphQLError): boolean {

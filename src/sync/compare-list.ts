@@ -63,9 +63,11 @@ export async function compareList({
   }
   logger.info(drift, 'compared with the real list');
   if (drift.missing + drift.foreign > 0) {
-    reporter.notice(
-      `Drift: people missing from the list in Iterable: ${drift.missing}; people on it whom no run had put there: ${drift.foreign}.`,
-    );
+    reporter.notice({
+      code: 'DRIFT_REPAIRED',
+      message: `Drift: people missing from the list in Iterable: ${drift.missing}; people on it whom no run had put there: ${drift.foreign}.`,
+      count: drift.missing + drift.foreign,
+    });
   }
 }
 

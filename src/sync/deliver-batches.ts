@@ -83,16 +83,23 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, batchId: string):
     const settled = await settleAddition(db, context, batch, answer);
     if (settled) reporter.add(settled.counts);
     if (settled?.refusedOnList) {
-      reporter.notice(
-        'Iterable refused the changed userId of some people; they stay on the list with the old one.',
-      );
+      reporter.notice({
+        code: 'OTHER',
+        message:
+          'Iterable refused the changed userId of some people; they stay on the list with the old one.',
+        count: null,
+      });
     }
   } else {
     const settled = await settleRemoval(db, context, batch, answer);
     if (settled) reporter.add(settled.counts);
     if (settled?.isRefusedWhole) throw removalsRefused(batch.size);
     if (settled?.stayed) {
-      reporter.notice('Iterable refused to remove some people; the next run tries again.');
+      reporter.notice({
+        code: 'REMOVALS_REFUSED',
+        message: 'Iterable refused to remove some people; the next run tries again.',
+        count: null,
+      });
     }
   }
 }

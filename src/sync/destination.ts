@@ -4,6 +4,7 @@ import { inTurn, type RequestKind } from './iterable-turns.ts';
 import type { Line } from './line.ts';
 import { withRetries } from './retry.ts';
 import { RunFailure } from './run-outcome.ts';
+import type { WaitFor } from './run-reporter.ts';
 import type { Seat } from './seats.ts';
 
 /** One Iterable project as a run deals with it: at the agreed pace, patiently, and counted. */
@@ -27,16 +28,20 @@ export interface DestinationOptions {
   /** Given up while a request and its turn are waited for. */
   seat?: Seat;
   onRequest: () => void;
+  /** Told what is waited for. */
+  waitFor?: WaitFor;
 }
 
 export function createDestination(options: DestinationOptions): Destination {
-  const { client, lineOf, halt, onRequest } = options;
+  const { client, lineOf, halt, onRequest, waitFor } = options;
   const taker = { turnsTaken: 0 };
 
   return {
     async request(kind, send) {
-      const attempt = (leave: () => void) =>
-        inTurn(lineOf(kind), { taker, signal: halt }, (nextTurn) => {
+      const attempt = (leave: () => void) => {
+        const goOn = waitFor?.('DESTINATION_TURN');
+        const sending = inTurn(lineOf(kind), { taker, signal: halt }, (nextTurn) => {
+          goOn?.();
           leave();
           onRequest();
           return send(client, async () => {
@@ -44,8 +49,11 @@ export function createDestination(options: DestinationOptions): Destination {
             onRequest();
           });
         });
+        return sending.finally(goOn);
+      };
       try {
-        const ask = () => withRetries(attempt, { budgetMs: options.retryBudgetMs, signal: halt });
+        const onWait = waitFor && ((delayMs: number) => waitFor('RETRY', delayMs));
+        const ask = () => withRetries(attempt, { budgetMs: options.retryBudgetMs, signal: halt, onWait });
         return await (options.seat ? options.seat.aside(ask) : ask());
       } catch (error) {
         halt.throwIfAborted();

@@ -15,7 +15,7 @@ import {
   markBatchUnanswered,
   NOTES,
 } from '../../db/queries/sync-batch.ts';
-import type { IntegrationRow, SyncRunRow } from '../../db/tables.ts';
+import type { IntegrationRow, RunNotice, SyncRunRow } from '../../db/tables.ts';
 import { changePlaces, liveBits } from './change-places.ts';
 import { isDatabaseError } from './database-error.ts';
 import type { SyncDeps } from './deps.ts';
@@ -62,7 +62,7 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
     // Counting a list of millions takes its time, and most runs change nothing.
     const isSizeKnown = reason === undefined && reporter.current.requests_sent === 0;
     const staying = await countStaying(trx, run.export_id);
-    if (reason === undefined) for (const text of noticesOf(staying)) reporter.notice(text);
+    if (reason === undefined) for (const notice of noticesOf(staying)) reporter.notice(notice);
     if (!isSizeKnown) await deleteSpentBlocks(trx, run.export_id);
     const { followUp } = await closeExportRun(trx, run.export_id, {
       ...(isSizeKnown ? {} : { listSize: await countListed(trx, run.export_id) }),
@@ -117,9 +117,11 @@ export async function awaitApproval(deps: SyncDeps, { run, reporter, logger }: E
     const { kept } = await countStaying(trx, run.export_id);
     await updateExport(trx, run.export_id, { listSize, keptCount: kept });
     const pending = await countHeldRemovals(trx, run.id);
-    reporter.notice(
-      `The removal of ${pending} of the ${listSize} people on the list was held: it is more than the removal guard allows without approval.`,
-    );
+    reporter.notice({
+      code: 'OTHER',
+      message: `The removal of ${pending} of the ${listSize} people on the list was held: it is more than the removal guard allows without approval.`,
+      count: pending,
+    });
     if (await holdRun(trx, reporter.attempt, { ...reporter.current, pending_removals: pending }))
       return pending;
     const isOurs = await readRunSignals(trx, reporter.attempt);
@@ -135,7 +137,8 @@ export async function postponeRun(
   { jobId, reason }: { jobId: string; reason: RunPostponed },
 ): Promise<void> {
   await deps.db.transaction().execute(async (trx) => {
-    if (!(await parkRun(trx, reporter.attempt)))
+    const until = new Date(deps.clock.now().getTime() + reason.retryAfterMs);
+    if (!(await parkRun(trx, reporter.attempt, until)))
       throw new RunHandedOver('Another worker has taken the run up, or somebody asked for its end.');
     await deps.jobs.endJob(trx, jobId);
   });
@@ -143,14 +146,26 @@ export async function postponeRun(
 }
 
 /** Whoever looks at the list sees more people than the cohort has. */
-function noticesOf({ kept, refused }: Staying): string[] {
+function noticesOf({ kept, refused }: Staying): RunNotice[] {
   const stay = (people: number) => (people === 1 ? '1 person stays' : `${people} people stay`);
   return [
     ...(kept > 0
-      ? [`${stay(kept)} on the list without being in the cohort, because the removal was discarded.`]
+      ? [
+          {
+            code: 'PEOPLE_KEPT' as const,
+            message: `${stay(kept)} on the list without being in the cohort, because the removal was discarded.`,
+            count: kept,
+          },
+        ]
       : []),
     ...(refused > 0
-      ? [`${stay(refused)} on the list without being in the cohort, because Iterable refuses the removal.`]
+      ? [
+          {
+            code: 'REMOVALS_REFUSED' as const,
+            message: `${stay(refused)} on the list without being in the cohort, because Iterable refuses the removal.`,
+            count: refused,
+          },
+        ]
       : []),
   ];
 }

@@ -51,13 +51,14 @@ export async function resumeExport(deps: SyncDeps, exported: ExportRow): Promise
 export async function stopExport(
   deps: SyncDeps,
   exported: ExportRow,
-  action: ListAction,
+  { action, startedBy }: { action: ListAction; startedBy: string },
 ): Promise<ExportRow> {
   const scope = await loadRunScope(deps.db, exported.id);
   if (action !== 'KEEP') requireConnected(scope);
   for (;;) {
     await endActiveRun(deps, exported.id);
-    const stop = () => deps.db.transaction().execute((trx) => stopIdle({ ...deps, db: trx }, scope, action));
+    const stop = () =>
+      deps.db.transaction().execute((trx) => stopIdle({ ...deps, db: trx }, scope, { action, startedBy }));
     const stopped = action === 'DELETE' ? await inWriteTurn(deps, scope, stop) : await stop();
     if (stopped) return stopped;
   }
@@ -79,7 +80,11 @@ async function inWriteTurn<T>(deps: SyncDeps, { integration }: RunScope, act: ()
 }
 
 /** Undefined when a run has begun again. deps.db must be a transaction: while it has the row, no run begins. */
-async function stopIdle(deps: SyncDeps, scope: RunScope, action: ListAction): Promise<ExportRow | undefined> {
+async function stopIdle(
+  deps: SyncDeps,
+  scope: RunScope,
+  { action, startedBy }: { action: ListAction; startedBy: string },
+): Promise<ExportRow | undefined> {
   const current = await lockExport(deps.db, scope.export.id);
   if (await findActiveRun(deps.db, current.id)) return undefined;
   if (action === 'DELETE' && current.list_id !== null) {
@@ -93,6 +98,7 @@ async function stopIdle(deps: SyncDeps, scope: RunScope, action: ListAction): Pr
       projectId: current.project_id,
       trigger: 'MANUAL',
       purpose: 'EMPTY',
+      startedBy,
     });
   }
   return await updateExport(deps.db, current.id, {

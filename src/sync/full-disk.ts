@@ -32,7 +32,11 @@ export async function considerFullDisk(
       { retryable: true, cause: error },
     );
   }
-  reporter.notice(`The disk ${disk} was found full. The run goes on where it was once there is room.`);
+  reporter.notice({
+    code: 'OTHER',
+    message: `The disk ${disk} was found full. The run goes on where it was once there is room.`,
+    count: null,
+  });
   // As long as it is full that may not be written either; then the log alone tells.
   await reporter.flush().catch(() => undefined);
   return error;

@@ -38,8 +38,8 @@ export function limitMixpanel(
     client: MixpanelClient;
     /** Whose read it is; nobody's for the cohort list and for a preview. */
     run?: RunAttempt;
-    /** Told when a later page begins and ends to wait. */
-    onWaiting?: (isWaiting: boolean) => void;
+    /** Told when a later page begins to wait, and how long; what it gives is called when that is over. */
+    onWaiting?: (forMs: number) => () => void;
   },
 ): MixpanelClient {
   const { project, client, run, onWaiting } = options;
@@ -84,11 +84,11 @@ export function limitMixpanel(
   async function waitInside({ message: reason, retryAfterMs }: QueriesUsedUpError, signal: AbortSignal) {
     logger.info({ ...run, retryAfterMs, reason }, 'a read waits in its middle');
     const until = clock.now().getTime() + retryAfterMs;
-    onWaiting?.(true);
+    const goOn = onWaiting?.(retryAfterMs);
     while (clock.now().getTime() < until) {
       await wait(LOOK_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
-    onWaiting?.(false);
+    goOn?.();
   }
 
   return {

@@ -8,7 +8,7 @@ import { RunFailure } from './run-outcome.ts';
 export function openDestination(
   deps: SyncDeps,
   integration: IntegrationRow,
-  options: Pick<DestinationOptions, 'retryBudgetMs' | 'halt' | 'seat' | 'onRequest'>,
+  options: Pick<DestinationOptions, 'retryBudgetMs' | 'halt' | 'seat' | 'onRequest' | 'waitFor'>,
 ): Destination {
   const { iterable } = deps.env;
   if (integration.api_key === null || integration.data_center === null) {

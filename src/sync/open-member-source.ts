@@ -24,9 +24,9 @@ export interface OpenedSource {
 export async function openMemberSource(
   deps: SyncDeps,
   { cohort, mixpanel }: Pick<RunScope, 'cohort' | 'mixpanel'>,
-  options: Pick<ReadSourceOptions, 'attempt' | 'retryBudgetMs' | 'onPhase' | 'signal'>,
+  options: Pick<ReadSourceOptions, 'attempt' | 'retryBudgetMs' | 'onPhase' | 'signal' | 'waitFor'>,
 ): Promise<OpenedSource> {
-  const { attempt, retryBudgetMs, onPhase } = options;
+  const { attempt, retryBudgetMs, onPhase, waitFor } = options;
   const expectedPeople = cohort.member_count ?? 0;
   if (cohort.source === 'FILE') {
     return {
@@ -55,7 +55,8 @@ export async function openMemberSource(
     );
   }
   if (cohort.source === 'MIXPANEL_WEBHOOK') {
-    const expectedPeople = await applyPushesNow(deps, cohort.id, options.signal);
+    const goOn = waitFor?.('SOURCE_BEING_APPLIED');
+    const expectedPeople = await applyPushesNow(deps, cohort.id, options.signal).finally(goOn);
     // Nobody knows who is in it: the list is not emptied for that.
     if (expectedPeople === null) {
       throw new SourceError(
@@ -73,13 +74,21 @@ export async function openMemberSource(
     project: mixpanel,
     client: mixpanelClientOf(deps, mixpanel),
     ...(attempt ? { run: attempt } : {}),
-    onWaiting: (isWaiting) => onPhase(isWaiting ? 'WAITING' : 'READING'),
+    onWaiting(forMs) {
+      onPhase('WAITING');
+      const goOn = waitFor?.('QUERY_QUOTA', forMs);
+      return () => {
+        goOn?.();
+        onPhase('READING');
+      };
+    },
   });
   return {
     source: createMixpanelSource({
       client,
       cohortId: cohort.external_id,
       retryBudgetMs,
+      onWait: waitFor && ((delayMs) => waitFor('RETRY', delayMs)),
     }),
     expectedPeople,
     async beforeRead() {

@@ -120,16 +120,25 @@ export function cutWords(text: string): string {
   return end < 0 ? words : words.slice(0, end);
 }
 
-/** A partner's own words, without what could name a person or a key, and short. */
+/** Of a partner's words. */
+const MAX_QUOTED = 200;
+
+/** A partner's own words, without what could name a person or a key, and short: cut between two words. */
 export function quote(text: string): string {
+  const said = cleanWords(text);
+  if (said.length <= MAX_QUOTED) return said;
+  const end = said.lastIndexOf(' ', MAX_QUOTED);
+  return `${said.slice(0, end < 0 ? MAX_QUOTED : end)} …`;
+}
+
+function cleanWords(text: string): string {
   return cutWords(text)
     .replace(/<[^<>]*>/g, ' ')
     .replace(/(?<![^\s"'<>(),;:])[^\s"'<>(),;:]+@[^\s"'<>(),;:]+/g, '[e-mail]')
     .replace(/\b[0-9a-f]{24,}\b/gi, '[key]')
     .replace(/\b(user ?ids?)\s*[:=]\s*\S+/gi, '$1: [userId]')
     .replace(/[\s\p{Cc}]+/gu, ' ')
-    .trim()
-    .slice(0, 200);
+    .trim();
 }
 
 /** Retry-After, in seconds or as a date. */

@@ -97,13 +97,16 @@ async function read({ deps, run, scope, reporter }: RunExecution, isReliable: bo
     isRetryable: run.trigger === 'SCHEDULED',
     attempt: reporter.attempt,
     onPhase: (phase) => reporter.set({ phase }),
+    waitFor: reporter.waitFor,
     onProgress: (share) => reporter.set({ progress: share * PROGRESS.reading }),
   });
   const { unreadable } = source;
   if (unreadable > 0) {
-    reporter.notice(
-      `Rows of the cohort that were left out, because they have no distinct_id that says whom they name: ${unreadable}.`,
-    );
+    reporter.notice({
+      code: 'SOURCE_ROWS_SKIPPED',
+      message: `Rows of the cohort that were left out, because they have no distinct_id that says whom they name: ${unreadable}.`,
+      count: unreadable,
+    });
   }
   return source;
 }
@@ -134,8 +137,17 @@ async function replaceList(execution: RunExecution): Promise<void> {
   const { origin } = await adoptList(execution);
   reporter.notice(
     origin === 'CREATED'
-      ? 'The list was no longer there in Iterable; it was made anew and everybody is added again.'
-      : 'The list was no longer there in Iterable; another list of its name was found and takes its place.',
+      ? {
+          code: 'LIST_CREATED_ANEW',
+          message: 'The list was no longer there in Iterable; it was made anew and everybody is added again.',
+          count: null,
+        }
+      : {
+          code: 'LIST_FOUND_ANEW',
+          message:
+            'The list was no longer there in Iterable; another list of its name was found and takes its place.',
+          count: null,
+        },
   );
 }
 

@@ -49,7 +49,7 @@ export async function previewSync(deps: SyncDeps, wanted: WantedPreview): Promis
   requireExportable(cohort);
   const exported = await findExportOf(deps.db, cohort.id, integration.id);
   const active = exported && (await findActiveRun(deps.db, exported.id));
-  if (active) throw new SyncAlreadyRunningError(active.id);
+  if (active) throw new SyncAlreadyRunningError(active);
   const listName = exported?.list_id ? exported.list_name : listNameFor(cohort.name, cohort.external_id);
   await requireListFree(deps.db, integration.id, exported?.id, listName);
   try {
@@ -147,6 +147,7 @@ async function readAndPlan(deps: SyncDeps, wanted: WantedPreview, plan: PreviewP
       isRetryable: false,
       attempt: undefined,
       onPhase: () => undefined,
+      waitFor: undefined,
       onProgress: () => undefined,
     });
     return await planAndDiscard(deps, wanted, plan, source);

@@ -14,6 +14,8 @@ export interface WantedRun {
   purpose?: RunPurpose;
   /** People whom a discarded removal kept on the list are removed too. */
   includeKept?: boolean;
+  /** The name of the token that asks for it; undefined for what comes by itself. */
+  startedBy?: string;
 }
 
 /**
@@ -42,7 +44,7 @@ export async function requireConnected(db: Db, integrationId: string): Promise<v
 export async function runExport(
   deps: SyncDeps,
   exported: ExportRow,
-  options: { includeKept: boolean },
+  options: { includeKept: boolean; startedBy: string },
 ): Promise<SyncRunRow> {
   return await deps.db.transaction().execute(async (trx) => {
     await requireConnected(trx, exported.integration_id);
@@ -54,7 +56,7 @@ export async function runExport(
       { ...deps, db: trx },
       { exportId: current.id, projectId: current.project_id, trigger: 'MANUAL', ...options },
     );
-    if (alreadyActive) throw new SyncAlreadyRunningError(run.id);
+    if (alreadyActive) throw new SyncAlreadyRunningError(run);
     return run;
   });
 }

@@ -10,6 +10,7 @@ import { openMemberSource } from './open-member-source.ts';
 import { readMembers } from './read-members.ts';
 import { readPeople } from './read-people.ts';
 import { RunFailure, RunPostponed } from './run-outcome.ts';
+import type { WaitFor } from './run-reporter.ts';
 import { QueriesUsedUpError } from './sources/mixpanel/errors.ts';
 
 export interface ReadSource {
@@ -32,6 +33,8 @@ export interface ReadSourceOptions {
   /** Of the run that reads; undefined: none does, and then it goes behind all that wait for a query. */
   attempt: RunAttempt | undefined;
   onPhase: (phase: 'WAITING' | 'READING') => void;
+  /** Told what is waited for; undefined: nobody looks. */
+  waitFor: WaitFor | undefined;
   /** Told the share of the people that has been read, 0 to 1. */
   onProgress: (share: number) => void;
 }

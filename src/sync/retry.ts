@@ -22,7 +22,13 @@ export function retryDelayMs(error: RetryableError, attempt: number, random: num
  */
 export async function withRetries<T>(
   attempt: (leave: () => void) => Promise<T>,
-  options: { budgetMs: number; signal?: AbortSignal | undefined; random?: () => number },
+  options: {
+    budgetMs: number;
+    signal?: AbortSignal | undefined;
+    random?: () => number;
+    /** Told of each wait; what it gives is called when that is over. */
+    onWait?: ((delayMs: number) => () => void) | undefined;
+  },
 ): Promise<T> {
   const { budgetMs, signal, random = Math.random } = options;
   const startedAt = performance.now();
@@ -36,10 +42,13 @@ export async function withRetries<T>(
       if (!isRetryable(error)) throw error;
       const delayMs = retryDelayMs(error, tried, random());
       if (performance.now() - (leftAt ?? startedAt) + delayMs > budgetMs) throw error;
-      await wait(delayMs, undefined, { signal }).catch((abort) => {
-        signal?.throwIfAborted();
-        throw abort;
-      });
+      const goOn = options.onWait?.(delayMs);
+      await wait(delayMs, undefined, { signal })
+        .catch((abort) => {
+          signal?.throwIfAborted();
+          throw abort;
+        })
+        .finally(goOn);
     }
   }
 }

@@ -1,7 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import type { Db } from '../../db/connect.ts';
 import { type RunAttempt, type RunChanges, readRunSignals, updateRun } from '../../db/queries/active-run.ts';
-import type { SyncRunRow } from '../../db/tables.ts';
+import type { RunNotice, SyncRunRow } from '../../db/tables.ts';
+import type { WaitReason } from '../../db/values.ts';
+import type { Clock } from '../clock.ts';
 import { RunCancelled, RunTakenUp } from './run-outcome.ts';
 
 /** Watchers are shown at most five snapshots a second. */
@@ -21,15 +23,25 @@ export interface RunReporter {
   set(changes: RunChanges): void;
   add(counts: { added?: number; unchanged?: number; removed?: number; rejected?: number }): void;
   countRequest(): void;
-  notice(text: string): void;
+  /** The same text again is no news. */
+  notice(notice: RunNotice): void;
+  /** Says what the run waits for, until the function that it gives is called. */
+  waitFor: WaitFor;
   /** Writes what is not written yet. Throws the reason when the run is to end. */
   flush(): Promise<void>;
   stop(): Promise<void>;
 }
 
+/** Shown when it takes a moment; of several waits the one that was begun last. */
+export type WaitFor = (reason: WaitReason, forMs?: number) => () => void;
+
+/** Shorter waits are nobody's concern. */
+const WAIT_SHOWN_AFTER_MS = 1_000;
+
 export function createRunReporter(options: {
   db: Db;
   run: SyncRunRow;
+  clock: Clock;
   stopping: AbortSignal;
   onError: (error: unknown) => void;
 }): RunReporter {
@@ -47,7 +59,10 @@ export function createRunReporter(options: {
     pending_removals: run.pending_removals,
     requests_sent: run.requests_sent,
     notices: run.notices,
+    notice_details: JSON.stringify(run.notice_details),
   } satisfies RunChanges;
+  let notices: readonly RunNotice[] = run.notice_details;
+  const waits = new Map<NodeJS.Timeout, { reason: WaitReason; until: Date | null }>();
   let dirty: RunChanges = {};
   let writing: Promise<void> = Promise.resolve();
   let lastContact = performance.now();
@@ -86,6 +101,11 @@ export function createRunReporter(options: {
     Object.assign(dirty, changes);
   }
 
+  function showWait() {
+    const { reason = null, until = null } = [...waits.values()].at(-1) ?? {};
+    set({ wait_reason: reason, wait_until: until });
+  }
+
   return {
     attempt,
     halt: halting.signal,
@@ -97,8 +117,24 @@ export function createRunReporter(options: {
       }
     },
     countRequest: () => set({ requests_sent: current.requests_sent + 1 }),
-    notice: (text) => {
-      if (!current.notices.includes(text)) set({ notices: [...current.notices, text] });
+    notice(notice) {
+      if (notices.some(({ message }) => message === notice.message)) return;
+      notices = [...notices, notice];
+      set({
+        notices: notices.map(({ message }) => message),
+        notice_details: JSON.stringify(notices),
+      });
+    },
+    waitFor(reason, forMs) {
+      const until = forMs === undefined ? null : new Date(options.clock.now().getTime() + forMs);
+      const timer = setTimeout(() => {
+        waits.set(timer, { reason, until });
+        showWait();
+      }, WAIT_SHOWN_AFTER_MS);
+      return () => {
+        clearTimeout(timer);
+        if (waits.delete(timer)) showWait();
+      };
     },
     async flush() {
       await enqueue();

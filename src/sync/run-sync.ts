@@ -31,6 +31,7 @@ export async function runSync(
   const reporter = createRunReporter({
     db: deps.db,
     run,
+    clock: deps.clock,
     stopping,
     onError: (error) => logger.warn({ err: error }, 'could not write the progress of the run'),
   });
@@ -46,6 +47,7 @@ export async function runSync(
       halt: reporter.halt,
       seat,
       onRequest: reporter.countRequest,
+      waitFor: reporter.waitFor,
     });
     const result = await execute({ deps, run, scope, reporter, destination, seat, logger });
     await reporter.stop();

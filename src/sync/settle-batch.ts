@@ -95,7 +95,7 @@ export interface SettledRemoval {
   counts: BatchCounts;
   /** People whom Iterable did not remove, and of whom it may say something else the next time. */
   stayed: number;
-  /** All of several people were refused for good: it is no fault of theirs, and each run tries again. */
+  /** All of several people were refused as invalid: it is no fault of theirs, and each run tries again. */
   isRefusedWhole: boolean;
 }
 
@@ -109,7 +109,8 @@ export async function settleRemoval(
   const notRemoved = answer.refused.filter(({ reason }) => !GONE_ANYWAY.has(reason));
   const stayed = indicesOf(notRemoved.map(({ member }) => member));
   const forGood = notRemoved.filter(({ reason }) => REFUSED_FOR_GOOD.has(reason));
-  const isRefusedWhole = batch.size > 1 && forGood.length === batch.size;
+  const invalid = forGood.filter(({ reason }) => reason === 'ITERABLE_INVALID');
+  const isRefusedWhole = batch.size > 1 && invalid.length === batch.size;
   const refused = indicesOf(isRefusedWhole ? [] : forGood.map(({ member }) => member));
   const counts = { ...NO_COUNTS, removed: batch.size - stayed.size };
   const bits = { live: null, liveCount: 0, refused: makeBits(batch.size, (index) => stayed.has(index)) };

@@ -14,9 +14,9 @@ import { queueRun, requireConnected } from './queue-run.ts';
  */
 export async function startExport(
   deps: SyncDeps,
-  wanted: { cohort: CohortRow; integration: IntegrationRow; syncType: SyncType },
+  wanted: { cohort: CohortRow; integration: IntegrationRow; syncType: SyncType; startedBy: string },
 ): Promise<SyncRunRow> {
-  const { cohort, integration, syncType } = wanted;
+  const { cohort, integration, syncType, startedBy } = wanted;
   requireExportable(cohort);
   const now = deps.clock.now();
   return await deps.db.transaction().execute(async (trx) => {
@@ -31,9 +31,9 @@ export async function startExport(
     });
     const { run, alreadyActive } = await queueRun(
       { ...deps, db: trx },
-      { exportId: exported.id, projectId: cohort.project_id, trigger: 'MANUAL' },
+      { exportId: exported.id, projectId: cohort.project_id, trigger: 'MANUAL', startedBy },
     );
-    if (alreadyActive) throw new SyncAlreadyRunningError(run.id);
+    if (alreadyActive) throw new SyncAlreadyRunningError(run);
     const listName =
       exported.list_id === null ? listNameFor(cohort.name, cohort.external_id) : exported.list_name;
     await requireListFree(trx, integration.id, exported.id, listName);

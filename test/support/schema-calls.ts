@@ -1,6 +1,7 @@
 import {
   type GraphQLField,
   type GraphQLInputType,
+  type GraphQLObjectType,
   type GraphQLOutputType,
   type GraphQLSchema,
   getNamedType,
@@ -98,6 +99,17 @@ export function sendCall(
   return api.upload(query, { input }, { name: 'people.csv', content: 'email\na@example.com\n' });
 }
 
+/** What tells one answer from another: of a bulk operation, what became of each item. */
+export function shortSelectionOf({ field }: RootField): string {
+  const named = getNamedType(field.type);
+  return isObjectType(named) && isBulk(named) ? '__typename error { code }' : '__typename';
+}
+
+export function isBulk(type: GraphQLObjectType): boolean {
+  const { error } = type.getFields();
+  return error !== undefined && getNamedType(error.type).name === 'OperationError';
+}
+
 /** Everything that can be asked of a type, no type twice on one way down. */
 export function wholeSelectionOf(type: GraphQLOutputType, above: string[] = []): string {
   const named = getNamedType(type);
@@ -151,7 +163,7 @@ function sampleOf(
   const isWanted = Object.keys(values).some((wanted) => wanted.startsWith(`${path}.`));
   if (!isWanted && !isRequired) return undefined;
   const inner = isNonNullType(type) ? type.ofType : type;
-  if (isListType(inner)) return [];
+  if (isListType(inner)) return isWanted ? [sampleOf(inner.ofType, path, values, true)] : [];
   if (isEnumType(inner)) return inner.getValues()[0]!.name;
   if (!isInputObjectType(inner)) return SAMPLES[inner.name];
   return Object.fromEntries(

@@ -22,6 +22,8 @@ export function createMixpanelSource(options: {
   client: MixpanelClient;
   cohortId: string;
   retryBudgetMs: number;
+  /** Told of each wait before a request is made again; what it gives is called when that is over. */
+  onWait?: ((delayMs: number) => () => void) | undefined;
 }): MemberSource {
   const { client, cohortId } = options;
   // A second read is made because the first was not whole: its total may count people who come twice.
@@ -38,7 +40,7 @@ export function createMixpanelSource(options: {
                 signal,
                 ...(sessionId === undefined ? {} : { sessionId }),
               }),
-            { budgetMs: options.retryBudgetMs, signal },
+            { budgetMs: options.retryBudgetMs, signal, onWait: options.onWait },
           );
         } catch (error) {
           signal.throwIfAborted();
@@ -128,7 +130,7 @@ async function explainRefusal(
   }
   return new SourceError(
     'COHORT_NOT_FOUND',
-    `${error.message} Mixpanel no longer lists the cohort, so it was probably deleted there; the list stays as it is.`,
+    `${error.message} Mixpanel does not list the cohort any more, so it was probably deleted in Mixpanel; the list stays as it is.`,
     options,
   );
 }
