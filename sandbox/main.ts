@@ -9,6 +9,10 @@ const sandbox = await startSandbox({ firstPort }).catch((error: NodeJS.ErrnoExce
   );
   process.exit(1);
 });
+const stop = () => void sandbox.stop().then(() => process.exit(0));
+process.on('SIGINT', stop);
+process.on('SIGTERM', stop);
+
 const sample = seedSample(sandbox);
 const environment = Object.entries(sandbox.env).map(([name, value]) => `${name}=${value}`);
 
@@ -25,7 +29,3 @@ forgotten then, keys and accounts are the same at each start. To start the servi
   Controls (see sandbox/README.md):       ${sandbox.controlUrl}/_control
 
 `);
-
-const stop = () => void sandbox.stop().then(() => process.exit(0));
-process.on('SIGINT', stop);
-process.on('SIGTERM', stop);

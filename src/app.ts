@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { connectDatabase, type Db } from '../db/connect.ts';
 import { explainConnectError } from '../db/connect-error.ts';
+import { DataDirectoryError, explainFileError } from '../db/data-directory.ts';
 import { startDatabaseClock } from '../db/database-clock.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded-postgres.ts';
 import { isMigrated, migrateToLatest } from '../db/migrate.ts';
@@ -198,8 +199,19 @@ async function bootstrap({ db, env, clock, logger }: SyncDeps): Promise<string |
 }
 
 async function openEmbedded(env: Env, logger: Logger, stops: (() => Promise<unknown>)[]): Promise<string> {
-  const password = await keepSecret(env.dataDir, 'database-password', generatePassword);
-  const postgres: EmbeddedPostgres = await startEmbeddedPostgres({ dataDir: env.dataDir, password });
+  const onSetUp = () =>
+    logger.info(
+      { dataDir: env.dataDir },
+      'setting up a PostgreSQL of its own; that takes some seconds, once',
+    );
+  const open = async () => {
+    const password = await keepSecret(env.dataDir, 'database-password', generatePassword);
+    return await startEmbeddedPostgres({ dataDir: env.dataDir, password, onSetUp });
+  };
+  const postgres: EmbeddedPostgres = await open().catch((error) => {
+    const reason = error instanceof DataDirectoryError ? error : explainFileError(error);
+    throw reason ? new StartError(`DATA_DIR: ${reason.message}`, { cause: error }) : error;
+  });
   stops.push(() => postgres.stop());
   logger.debug({ dataDir: env.dataDir }, 'the embedded PostgreSQL is up');
   return postgres.url;

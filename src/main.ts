@@ -17,7 +17,8 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal
 
 try {
   const app = await starting;
-  logger.info({ roles: [...env.roles], ...(app.url ? { url: app.url } : {}) }, 'Cohort Sync is up');
+  const partners = { iterable: env.iterable.baseUrl, mixpanel: env.mixpanel.baseUrl };
+  logger.info({ roles: [...env.roles], ...(app.url ? { url: app.url } : {}), partners }, 'Cohort Sync is up');
   if (app.firstSecret !== undefined) tellFirstSteps(app.url, app.firstSecret);
 } catch (error) {
   // What an operator can see to needs no stack.

@@ -240,7 +240,7 @@ test('every fault is told at once, by the name of its variable', () => {
   ]);
 });
 
-test.each(['src/main.ts', 'src/migrate-main.ts'])(
+test.each(['src/main.ts', 'src/migrate-main.ts', 'src/token-main.ts'])(
   '%s with a broken environment says so on standard error, shows no value, and exits with code 1',
   async (program) => {
     await using service = startService(BROKEN, program);

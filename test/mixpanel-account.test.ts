@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import type { ApiClient } from './support/api-client.ts';
+import { connectPartners } from './support/connect-partners.ts';
 import { people } from './support/people.ts';
 import { startTestApp, type TestApp } from './support/test-app.ts';
+import { makeProject } from './support/tokens.ts';
 
 const ACCOUNT =
   'region projectId idMerge status attention cohortsRefreshedAt queriesUsedLastHour queriesPerHour';
@@ -153,6 +156,30 @@ describe('the cohort list', () => {
     app.clock.advance({ minutes: 15 });
     await expect.poll(() => readCohorts(app)).toMatchObject([{ name: 'New' }]);
     expect(app.sandbox.calls.of('mixpanel.cohorts')).toHaveLength(1);
+  });
+
+  test('of one project is read as ever while the Mixpanel of another one is silent, and a stop waits for neither', async () => {
+    await using app = await startTestApp();
+    await app.connect();
+    const { api } = await makeProject(app, 'Other');
+    const other = app.sandbox.mixpanel.addProject();
+    const iterable = app.sandbox.iterable.addProject({ type: 'EMAIL' });
+    await connectPartners(api, { iterable, mixpanel: other });
+    const namesOf = async (one: ApiClient) =>
+      (await one.query('{ cohorts { edges { node { name } } } }')).cohorts.edges.map(
+        ({ node }: { node: { name: string } }) => node.name,
+      );
+    const [ours, theirs] = [app.mixpanel, other];
+    // Whichever is asked first is answered by nobody; the other one goes on from interval to interval.
+    app.sandbox.faults.add({ operation: 'mixpanel.cohorts', hang: true, times: 1 });
+    for (let round = 1; round <= 3; round++) {
+      for (const project of [ours, theirs]) project.addCohort({ name: `Round ${round}`, members: people(1) });
+      app.clock.advance({ minutes: 16 });
+      const seen = async () => [...(await namesOf(app.api)), ...(await namesOf(api))];
+      await expect.poll(seen).toContain(`Round ${round}`);
+    }
+    const read = [await namesOf(app.api), await namesOf(api)].sort((one, two) => one.length - two.length);
+    expect(read).toEqual([[], ['Round 1', 'Round 2', 'Round 3']]);
   });
 });
 

@@ -1,6 +1,8 @@
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
+import { createTestDatabase } from './support/database.ts';
 import { startService } from './support/service-process.ts';
+import { startTestApp } from './support/test-app.ts';
 
 /** The first of nine free ports that follow each other, none of which is taken meanwhile as far as anybody can tell. */
 const FIRST_PORT = 20_000 + Math.floor(Math.random() * 10_000);
@@ -39,4 +41,28 @@ test('the demo takes another port when the usual one is taken', async () => {
   expect(up).not.toContain(`:${port}`);
   expect(await demo.end('SIGTERM')).toBe(0);
   server.close();
+});
+
+test('whoever has lost the token makes another one on the machine, while the service runs', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  await using program = startService({ ...app.env, PORT: '0' }, 'src/token-main.ts');
+  expect(await program.exited()).toBe(0);
+  const [, secret] = /^ {2}(cs_\S+)$/m.exec(program.output())!;
+  const { viewer } = await app.as(secret!).query('{ viewer { role tokenName project { name } } }');
+  expect(viewer).toEqual({
+    role: 'OWNER',
+    tokenName: 'Made on the machine',
+    project: { name: 'Default project' },
+  });
+});
+
+test('before the first start there is nothing to make a token for', async () => {
+  const database = await createTestDatabase();
+  const env = { DATABASE_URL: database.url, ENCRYPTION_KEY: Buffer.alloc(32).toString('base64') };
+  await using program = startService(env, 'src/token-main.ts');
+  expect(await program.exited()).toBe(1);
+  expect(program.errors().trim()).toBe(
+    'There is no project yet. The first start of the service makes it, and shows its token.',
+  );
+  await database.drop();
 });

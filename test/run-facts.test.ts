@@ -79,12 +79,16 @@ test('a held run waits for a decision, and a list that keeps people says so in e
 });
 
 test('a run that asks a partner again, or waits for its turn, says so', async () => {
-  const env = { ITERABLE_REQUESTS_PER_SECOND: '1', ITERABLE_BATCH_SIZE: '1', ITERABLE_CONCURRENCY: '5' };
+  const env = {
+    ITERABLE_REQUESTS_PER_SECOND: '1',
+    ITERABLE_BATCH_SIZE: '1',
+    ITERABLE_CONCURRENCY: '5',
+    PARTNER_RETRY_BUDGET: '60s',
+  };
   await using app = await startTestApp({ env });
   await app.connect();
   const [cohort] = await addCohorts(app, [people(8)]);
-  const reply = { status: 503, headers: { 'retry-after': '4' } };
-  app.sandbox.faults.add({ operation: 'mixpanel.engage', times: 1, reply });
+  const reply = { status: 503, headers: { 'retry-after': '10' } };
   app.sandbox.faults.add({ operation: 'iterable.listLists', times: 1, reply });
   const { runId } = await app.startSync(cohort!.id);
   await expect.poll(() => reasonOf(app, runId), { ...SOON, interval: 20 }).toBe('RETRY');

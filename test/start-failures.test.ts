@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import { checkDirectory } from '../db/data-directory.ts';
 import { createTestDatabase } from './support/database.ts';
 import { startService } from './support/service-process.ts';
 
@@ -53,7 +57,7 @@ test('an address that the machine does not have is named', async () => {
   await database.drop();
 });
 
-test.each(['src/main.ts', 'src/migrate-main.ts'])(
+test.each(['src/main.ts', 'src/migrate-main.ts', 'src/token-main.ts'])(
   'a database that cannot be used is named by its variable, with the reason and without its password: %s',
   async (program) => {
     const database = await createTestDatabase();
@@ -101,3 +105,53 @@ test.each(['src/main.ts', 'src/migrate-main.ts'])(
     await database.drop();
   },
 );
+
+async function makeDataDir(): Promise<AsyncDisposable & { path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'cohort-sync-start-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
+
+test('data of another PostgreSQL, or of another user, is named at once', async () => {
+  await using dataDir = await makeDataDir();
+  const directory = join(dataDir.path, 'postgres');
+  await mkdir(directory);
+  await writeFile(join(directory, 'PG_VERSION'), '9\n');
+  const { uid } = await stat(directory);
+  const expected = { majorVersion: '18', uid };
+  await expect(checkDirectory(directory, expected)).rejects.toThrow(
+    /was made by PostgreSQL 9, and this version of the service brings 18\. Move the data/,
+  );
+  await expect(checkDirectory(directory, { ...expected, uid: uid + 1 })).rejects.toThrow(
+    `${directory} belongs to the user ${uid}, and PostgreSQL would run as ${uid + 1}.`,
+  );
+  await writeFile(join(directory, 'PG_VERSION'), '18\n');
+  await checkDirectory(directory, expected);
+  await checkDirectory(join(dataDir.path, 'new'), expected);
+  await writeFile(join(directory, 'PG_VERSION'), '9\n');
+  expect(await tellOf({ DATA_DIR: dataDir.path })).toMatch(
+    /^The service cannot start\. DATA_DIR: .*postgres /,
+  );
+});
+
+test('a file in the place of DATA_DIR is named', async () => {
+  await using dataDir = await makeDataDir();
+  const file = join(dataDir.path, 'file');
+  await writeFile(file, '');
+  expect(await tellOf({ DATA_DIR: file })).toMatch(
+    /^The service cannot start\. DATA_DIR: there is a file where a directory should be: .*file/,
+  );
+});
+
+test('a first start says that it sets up a database, a second one does not', async () => {
+  await using dataDir = await makeDataDir();
+  const said: boolean[] = [];
+  for (let start = 0; start < 2; start++) {
+    await using service = startService({ DATA_DIR: dataDir.path });
+    await service.up();
+    said.push(service.logs().some(({ msg }) => msg.startsWith('setting up a PostgreSQL of its own')));
+    const up = await service.untilLog(({ msg }) => msg === 'Cohort Sync is up');
+    expect(up.partners).toMatchObject({ iterable: { US: 'https://api.iterable.com' } });
+    await service.end('SIGTERM');
+  }
+  expect(said).toEqual([true, false]);
+});

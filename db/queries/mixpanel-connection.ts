@@ -89,7 +89,10 @@ export async function setCohortsRefreshed(
 }
 
 /** Connections whose cohort list is due to be read again; each is given to one caller only, and due again later. */
-export async function takeDueConnections(db: Db, now: Date, nextAt: Date): Promise<MixpanelConnectionRow[]> {
+export async function takeDueConnections(
+  db: Db,
+  { now, nextAt, limit }: { now: Date; nextAt: Date; limit: number },
+): Promise<MixpanelConnectionRow[]> {
   return db
     .updateTable('mixpanel_connections')
     .set({ next_refresh_at: nextAt })
@@ -98,7 +101,7 @@ export async function takeDueConnections(db: Db, now: Date, nextAt: Date): Promi
         .selectFrom('mixpanel_connections')
         .select('id')
         .where('next_refresh_at', '<=', now)
-        .limit(20)
+        .limit(limit)
         .forUpdate()
         .skipLocked(),
     )

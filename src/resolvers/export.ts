@@ -20,7 +20,7 @@ import { requireCohort } from './cohort.ts';
 import { requireIntegration } from './integration.ts';
 import { requireMixpanel } from './mixpanel-account.ts';
 import { type Connection, isExportId, type PageArgs, pageOf } from './page.ts';
-import { waitOf } from './run-wait.ts';
+import { waitOf } from './run-facts.ts';
 
 export async function requireExport({ load }: Context, exportId: number): Promise<ExportRow> {
   const exported = await load.export.load(exportId);

@@ -43,6 +43,22 @@ export async function ensureFirstProject(
   });
 }
 
+/** A further OWNER token of the first project. Gives its secret; undefined when there is no project yet. */
+export async function replaceLostToken(db: Db, now: Date): Promise<string | undefined> {
+  const project = await findFirstProject(db);
+  if (!project) return undefined;
+  const secret = generateSecret();
+  await insertToken(db, {
+    projectId: project.id,
+    name: 'Made on the machine',
+    role: 'OWNER',
+    secretHash: hashSecret(secret),
+    expiresAt: null,
+    now,
+  });
+  return secret;
+}
+
 /** A further project with its first OWNER token, for OWNERs of the first project. */
 export async function createProject(
   { viewer, sync }: Context,

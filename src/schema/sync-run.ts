@@ -1,6 +1,6 @@
 import type { RunNotice as RunNoticeValue, SyncRunRow } from '../../db/tables.ts';
 import type { SyncErrorCode as SyncErrorCodeValue } from '../../db/values.ts';
-import { noticesOf, type RunWait as RunWaitValue, waitOf } from '../resolvers/run-wait.ts';
+import { noticesOf, type RunWait as RunWaitValue, waitOf } from '../resolvers/run-facts.ts';
 import {
   cancelSyncRun,
   decideSyncRun,

@@ -39,7 +39,7 @@ export async function connectMixpanel(
     deps,
     { region: input.region, mixpanel_project_id: input.projectId },
     client,
-    MUTATION_BUDGET_MS,
+    { budgetMs: MUTATION_BUDGET_MS },
   );
   return await deps.db.transaction().execute(async (trx) => {
     const connection = await upsertMixpanelConnection(trx, {

@@ -62,7 +62,7 @@ export async function endRun(deps: SyncDeps, ending: EndingRun, reason?: unknown
     // Counting a list of millions takes its time, and most runs change nothing.
     const isSizeKnown = reason === undefined && reporter.current.requests_sent === 0;
     const staying = await countStaying(trx, run.export_id);
-    if (reason === undefined) for (const notice of noticesOf(staying)) reporter.notice(notice);
+    if (reason === undefined) for (const notice of noticesOfStaying(staying)) reporter.notice(notice);
     if (!isSizeKnown) await deleteSpentBlocks(trx, run.export_id);
     const { followUp } = await closeExportRun(trx, run.export_id, {
       ...(isSizeKnown ? {} : { listSize: await countListed(trx, run.export_id) }),
@@ -146,7 +146,7 @@ export async function postponeRun(
 }
 
 /** Whoever looks at the list sees more people than the cohort has. */
-function noticesOf({ kept, refused }: Staying): RunNotice[] {
+function noticesOfStaying({ kept, refused }: Staying): RunNotice[] {
   const stay = (people: number) => (people === 1 ? '1 person stays' : `${people} people stay`);
   return [
     ...(kept > 0

@@ -31,15 +31,10 @@ import {
 export async function refreshCohorts(
   deps: SyncDeps,
   connection: MixpanelConnectionRow,
-  options: { budgetMs: number },
+  options: { budgetMs: number; signal?: AbortSignal },
 ): Promise<void> {
   try {
-    const listed = await readCohortList(
-      deps,
-      connection,
-      mixpanelClientOf(deps, connection),
-      options.budgetMs,
-    );
+    const listed = await readCohortList(deps, connection, mixpanelClientOf(deps, connection), options);
     await deps.db.transaction().execute((trx) => storeCohortList({ ...deps, db: trx }, connection, listed));
   } catch (error) {
     if (error instanceof CohortSyncError && isAttention(error)) {
@@ -49,30 +44,64 @@ export async function refreshCohorts(
   }
 }
 
-/** Refreshes every connection whose time has come; without a query for it, as soon as there is one. Failures are logged. */
-export async function refreshDueCohorts(deps: SyncDeps): Promise<void> {
-  const now = deps.clock.now();
-  const due = await takeDueConnections(
-    deps.db,
-    now,
-    new Date(now.getTime() + deps.env.cohortRefreshIntervalMs),
-  );
-  await Promise.all(due.map((connection) => refreshDue(deps, connection, now)));
+/** Begun at a beat; the next ones begin the rest. */
+const REFRESHES_A_BEAT = 20;
+/** Each is a request that waits for an answer, and little else. */
+const REFRESHES_AT_ONCE = 200;
+
+export interface CohortRefresher {
+  /** Begins to refresh every connection whose time has come, and waits for none: a Mixpanel that is silent holds up nobody else. */
+  begin(): Promise<void>;
+  /** Breaks off what is under way; it is due again at once. */
+  stop(): Promise<void>;
 }
 
-async function refreshDue(deps: SyncDeps, connection: MixpanelConnectionRow, now: Date): Promise<void> {
-  try {
-    await refreshCohorts(deps, connection, { budgetMs: deps.env.partnerRetryBudgetMs });
-  } catch (error) {
-    deps.logger.warn(
-      { err: error, mixpanelConnectionId: connection.id },
-      'the cohort list could not be read',
-    );
-    if (error instanceof CohortSyncError && error.code === 'RATE_LIMITED') {
-      const retryAfterMs = Number(error.extensions.retryAfterSeconds) * 1000;
-      await advanceRefresh(deps.db, connection.id, new Date(now.getTime() + retryAfterMs));
+/** Failures are logged. What has no query is due again as soon as there is one. */
+export function createCohortRefresher(deps: SyncDeps): CohortRefresher {
+  const stopping = new AbortController();
+  const underWay = new Map<string, Promise<void>>();
+
+  async function refresh(connection: MixpanelConnectionRow, now: Date) {
+    try {
+      const options = { budgetMs: deps.env.partnerRetryBudgetMs, signal: stopping.signal };
+      await refreshCohorts(deps, connection, options);
+    } catch (error) {
+      if (stopping.signal.aborted) return await advanceRefresh(deps.db, connection.id, now);
+      deps.logger.warn(
+        { err: error, mixpanelConnectionId: connection.id },
+        'the cohort list could not be read',
+      );
+      if (error instanceof CohortSyncError && error.code === 'RATE_LIMITED') {
+        const retryAfterMs = Number(error.extensions.retryAfterSeconds) * 1000;
+        await advanceRefresh(deps.db, connection.id, new Date(now.getTime() + retryAfterMs));
+      }
     }
   }
+
+  function refreshAside(connection: MixpanelConnectionRow, now: Date) {
+    const { id } = connection;
+    const refreshing = refresh(connection, now)
+      .catch((error) => deps.logger.warn({ err: error, mixpanelConnectionId: id }, 'a refresh was not noted'))
+      .finally(() => underWay.delete(id));
+    underWay.set(id, refreshing);
+  }
+
+  return {
+    async begin() {
+      const places = Math.min(REFRESHES_A_BEAT, REFRESHES_AT_ONCE - underWay.size);
+      if (places <= 0 || stopping.signal.aborted) return;
+      const now = deps.clock.now();
+      const nextAt = new Date(now.getTime() + deps.env.cohortRefreshIntervalMs);
+      for (const connection of await takeDueConnections(deps.db, { now, nextAt, limit: places })) {
+        // One that has been silent for longer than the interval is not asked again meanwhile.
+        if (!underWay.has(connection.id)) refreshAside(connection, now);
+      }
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.all(underWay.values());
+    },
+  };
 }
 
 /** One counted query, and one for each retry, within the budget of the hour. Throws CohortSyncError. */
@@ -80,9 +109,10 @@ export async function readCohortList(
   deps: SyncDeps,
   project: MixpanelProject,
   client: MixpanelClient,
-  budgetMs: number,
+  { budgetMs, signal: ended }: { budgetMs: number; signal?: AbortSignal },
 ): Promise<CohortList> {
-  const signal = AbortSignal.timeout(budgetMs);
+  const deadline = AbortSignal.timeout(budgetMs);
+  const signal = ended ? AbortSignal.any([deadline, ended]) : deadline;
   const limited = limitMixpanel(deps, { project, client });
   try {
     return await withRetries(() => limited.listCohorts({ signal }), { budgetMs, signal });

@@ -4,6 +4,7 @@ import { type RunAttempt, type RunChanges, readRunSignals, updateRun } from '../
 import type { RunNotice, SyncRunRow } from '../../db/tables.ts';
 import type { WaitReason } from '../../db/values.ts';
 import type { Clock } from '../clock.ts';
+import { noticesOf } from './run-notices.ts';
 import { RunCancelled, RunTakenUp } from './run-outcome.ts';
 
 /** Watchers are shown at most five snapshots a second. */
@@ -35,8 +36,8 @@ export interface RunReporter {
 /** Shown when it takes a moment; of several waits the one that was begun last. */
 export type WaitFor = (reason: WaitReason, forMs?: number) => () => void;
 
-/** Shorter waits are nobody's concern. */
-const WAIT_SHOWN_AFTER_MS = 1_000;
+/** Shorter waits are nobody's concern: a run at Iterable's pace has one before most of its requests. */
+const WAIT_SHOWN_AFTER_MS = 3_000;
 
 export function createRunReporter(options: {
   db: Db;
@@ -59,9 +60,8 @@ export function createRunReporter(options: {
     pending_removals: run.pending_removals,
     requests_sent: run.requests_sent,
     notices: run.notices,
-    notice_details: JSON.stringify(run.notice_details),
   } satisfies RunChanges;
-  let notices: readonly RunNotice[] = run.notice_details;
+  let notices: readonly RunNotice[] = noticesOf(run);
   const waits = new Map<NodeJS.Timeout, { reason: WaitReason; until: Date | null }>();
   let dirty: RunChanges = {};
   let writing: Promise<void> = Promise.resolve();

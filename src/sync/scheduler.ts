@@ -6,7 +6,7 @@ import { forgetLedgers } from './forget-ledgers.ts';
 import { indexPeople } from './index-people.ts';
 import { queueDueRuns } from './queue-due-runs.ts';
 import { createRecall } from './recall-put-off.ts';
-import { refreshDueCohorts } from './refresh-cohorts.ts';
+import { createCohortRefresher } from './refresh-cohorts.ts';
 import { applyPushes, expirePushes } from './sources/pushed/apply-pushes.ts';
 
 export interface Scheduler {
@@ -23,6 +23,7 @@ export function startScheduler(deps: SyncDeps): Scheduler {
     }
   };
   const recall = createRecall(deps);
+  const refresher = createCohortRefresher(deps);
   const options = cronOptions(deps.logger);
   const everySecond = (work: () => Promise<void>) => schedule('* * * * * *', work, options);
   // One after the other, so that they share a connection; what may take longer has a beat of its own.
@@ -32,7 +33,7 @@ export function startScheduler(deps: SyncDeps): Scheduler {
       await beat('queueing due runs', () => queueDueRuns(deps));
       await beat('calling parked runs', () => callParkedRuns(deps));
     }),
-    everySecond(() => beat('refreshing cohorts', () => refreshDueCohorts(deps))),
+    everySecond(() => beat('refreshing cohorts', refresher.begin)),
     everySecond(() => beat('applying what was pushed', () => applyPushes(deps))),
     everySecond(() => beat('indexing people', () => indexPeople(deps.db, deps.clock.now()))),
     schedule(
@@ -46,7 +47,7 @@ export function startScheduler(deps: SyncDeps): Scheduler {
   ];
   return {
     async stop() {
-      await Promise.all(tasks.map((task) => task.destroy()));
+      await Promise.all([refresher.stop(), ...tasks.map((task) => task.destroy())]);
     },
   };
 }

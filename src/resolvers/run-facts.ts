@@ -1,5 +1,7 @@
-import type { RunNotice, SyncRunRow } from '../../db/tables.ts';
+import type { SyncRunRow } from '../../db/tables.ts';
 import type { WaitReason } from '../../db/values.ts';
+
+export { noticesOf } from '../sync/run-notices.ts';
 
 /** What a run waits for: somebody who executes it, or it itself. */
 export type RunWaitReason = WaitReason | 'WORKER' | 'APPROVAL';
@@ -30,10 +32,4 @@ export function waitOf(run: WaitingRun): RunWait | null {
   if (reason !== null) return { reason, message: MESSAGES[reason], until };
   if (status !== 'QUEUED') return null;
   return { reason: 'WORKER', message: 'The run waits for a worker that is free.', until: null };
-}
-
-/** With their codes; runs from before there were any have notices all the same. Pure. */
-export function noticesOf(run: Pick<SyncRunRow, 'notices' | 'notice_details'>): RunNotice[] {
-  if (run.notice_details.length > 0) return run.notice_details;
-  return run.notices.map((message) => ({ code: 'OTHER', message, count: null }));
 }
