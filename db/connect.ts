@@ -37,6 +37,7 @@ export interface Database {
 /** Opens a pool; connections are made when they are needed. int8 arrives as a string, json as text is. */
 export function connectDatabase(options: DatabaseOptions): Database {
   const { limits } = options;
+  let stopped: Promise<void> | undefined;
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.maxConnections ?? 10,
@@ -47,13 +48,18 @@ export function connectDatabase(options: DatabaseOptions): Database {
     ...(limits ? { onConnect: (client: pg.ClientBase) => setLimits(client, limits) } : {}),
     types: typeParsers,
   });
-  pool.on('error', (error) => options.onIdleError?.(error));
+  pool.on('error', (error) => {
+    // On its way out, when the server is stopped together with us.
+    if (stopped) return;
+    // The pool hangs the client on it, which a log would print with all that it holds.
+    Reflect.deleteProperty(error, 'client');
+    options.onIdleError?.(error);
+  });
   // A connection that breaks while it is in use is told of by the statement that fails. Its event, which the pool does not
   // listen to meanwhile, would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('connect', (client) => serveHotStatements(client, { isNamed: options.preparedStatements ?? true }));
   const db = createDb(pool, options.onStatement);
-  let stopped: Promise<void> | undefined;
   return {
     db,
     pool,
