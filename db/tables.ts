@@ -1,5 +1,6 @@
 import type { ColumnType, Generated, Selectable } from 'kysely';
 import type { GeneratedInt8, Int8 } from './column-types.ts';
+import type { FileReading, RunNotice } from './json-columns.ts';
 import type { LimitTables } from './limit-tables.ts';
 import type { MessagingTables } from './messaging-tables.ts';
 import type {
@@ -13,7 +14,6 @@ import type {
   IntegrationStatus,
   IterableProjectType,
   MixpanelRegion,
-  NoticeCode,
   Provider,
   QueryTurn,
   RejectionReason,
@@ -131,23 +131,6 @@ interface CohortTable {
   file_reading: ColumnType<FileReading | null, string | null | undefined, string | null>;
 }
 
-/** How a file of members was understood. */
-export interface FileReading {
-  format: 'CSV' | 'NDJSON';
-  /** What parts the columns of a CSV. */
-  delimiter: string | null;
-  /** Those that are used; of NDJSON the keys that its objects have. */
-  columns: string[];
-  /** Those that are not, the first hundred of them; of NDJSON none is noted. */
-  ignoredColumns: string[];
-  /** That name somebody. */
-  rows: number;
-  /** Rows of empty cells. */
-  emptyRows: number;
-  /** Rows that were left out, because an earlier one has their distinct_id. */
-  repeatedRows: number;
-}
-
 interface CohortImportTable {
   id: GeneratedInt8;
   project_id: Int8;
@@ -183,14 +166,6 @@ interface ExportTable {
   follow_up_requested: Generated<boolean>;
   created_at: Date;
   revision: Generated<number>;
-}
-
-/** What the user should know of a run that went on. */
-export interface RunNotice {
-  code: NoticeCode;
-  message: string;
-  /** Of people, or of rows. */
-  count: number | null;
 }
 
 interface SyncRunTable {

@@ -164,6 +164,17 @@ test('the Data View of a project is sent with every query', async () => {
   expect(await app.syncToEnd(cohort.id)).toMatchObject({ status: 'SUCCEEDED', counts: { added: 5 } });
 });
 
+/** As another process that applies pushes of the only cohort, until it is ended. */
+async function applyElsewhere(app: TestApp): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: app.database.url });
+  await client.connect();
+  await client.query('begin');
+  await client.query(
+    `select pg_advisory_xact_lock(hashtextextended('pushed-cohort:' || id, 0)) from cohorts`,
+  );
+  return client;
+}
+
 describe('a run that starts while a push is being applied', () => {
   test('has all that was pushed before it, time after time', async () => {
     await using app = await startTestApp();
@@ -185,18 +196,13 @@ describe('a run that starts while a push is being applied', () => {
     await using app = await startTestApp();
     await app.connect();
     const { push } = await createPusher(app);
-    const client = new pg.Client({ connectionString: app.database.url });
-    await client.connect();
     await push({ session: 's1', page: 1, pages: 2, members: [pushed('a')] });
     const cohort = await pushedCohort(app);
-    const [{ id }] = (await client.query('select id from cohorts')).rows;
-    await client.query('begin');
-    await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`pushed-cohort:${id}`]);
+    const applying = await applyElsewhere(app);
     await push({ session: 's1', page: 2, pages: 2, members: [pushed('b')] });
     const { runId } = await app.startSync(cohort.id);
     await expect.poll(async () => (await app.readRun(runId)).status, SOON).toBe('RUNNING');
-    await client.query('commit');
-    await client.end();
+    await applying.end();
     expect(await app.untilOver(runId)).toMatchObject({ status: 'SUCCEEDED', counts: { added: 2 } });
   });
 
@@ -204,17 +210,12 @@ describe('a run that starts while a push is being applied', () => {
     await using app = await startTestApp();
     await app.connect();
     const { push } = await createPusher(app);
-    const client = new pg.Client({ connectionString: app.database.url });
-    await client.connect();
     await push({ session: 's1', page: 1, pages: 2, members: [pushed('a')] });
-    const [{ id }] = (await client.query('select id from cohorts')).rows;
-    await client.query('begin');
-    await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`pushed-cohort:${id}`]);
+    const applying = await applyElsewhere(app);
     const { runId } = await app.startSync((await pushedCohort(app)).id);
     await expect.poll(async () => (await app.readRun(runId)).status, SOON).toBe('RUNNING');
     await app.api.query('mutation ($id: ID!) { cancelSyncRun(runId: $id) { id } }', { id: runId });
     expect(await app.untilOver(runId)).toMatchObject({ status: 'CANCELLED' });
-    await client.query('rollback');
-    await client.end();
+    await applying.end();
   });
 });

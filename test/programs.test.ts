@@ -4,7 +4,7 @@ import { createTestDatabase } from './support/database.ts';
 import { startService } from './support/service-process.ts';
 import { startTestApp } from './support/test-app.ts';
 
-/** The first of nine free ports that follow each other, none of which is taken meanwhile as far as anybody can tell. */
+/** The first of nine ports in a row. The system gives out none of these by itself, so no other test has one by chance. */
 const FIRST_PORT = 20_000 + Math.floor(Math.random() * 10_000);
 
 test('the sandbox prints the line that starts the service against it, and its keys outlive a restart', async () => {

@@ -58,7 +58,7 @@ test('whom Iterable refuses to remove stays, is not counted, is told of, and is 
   expect(removalsOf(app)).toEqual([]);
   expect(await readExport(app, exportId)).toMatchObject({ listSize: 12 });
 
-  // Who qualifies again is as anybody else, and is removed as anybody else.
+  // Who qualifies again has no mark any more, and is removed like others.
   app.iterable.settings.refusals = [];
   app.mixpanel.setMembers(cohort.externalId, [...people(10, 'stay'), ...people(2, 'old')]);
   expect(await app.runToEnd(exportId)).toMatchObject({ counts: { members: 12, added: 1, unchanged: 11 } });

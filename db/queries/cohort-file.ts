@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
-import type { CohortRow, FileReading } from '../tables.ts';
+import type { FileReading } from '../json-columns.ts';
+import type { CohortRow } from '../tables.ts';
 
 export interface FileMember {
   /** Of its line. */

@@ -1,4 +1,4 @@
-import type { FileReading as FileReadingValue } from '../../db/tables.ts';
+import type { FileReading as FileReadingValue } from '../../db/json-columns.ts';
 import { cohortWarning, importCohort, readCohorts, readExportOfCohort } from '../resolvers/cohort.ts';
 import { builder, CHANGE, READ } from './builder.ts';
 import { pageOfProject } from './costs.ts';

@@ -1,6 +1,6 @@
-import type { RunNotice as RunNoticeValue, SyncRunRow } from '../../db/tables.ts';
+import type { SyncRunRow } from '../../db/tables.ts';
 import type { SyncErrorCode as SyncErrorCodeValue } from '../../db/values.ts';
-import { noticesOf, type RunWait as RunWaitValue, waitOf } from '../resolvers/run-facts.ts';
+import { noticesOf, waitOf } from '../resolvers/run-facts.ts';
 import {
   cancelSyncRun,
   decideSyncRun,
@@ -15,8 +15,6 @@ import { COSTS, pageOfBlocks, pageOfProject } from './costs.ts';
 import {
   MemberOutcome,
   RejectionReason,
-  RunNoticeCode,
-  RunWaitReason,
   SyncErrorCode,
   SyncPhase,
   SyncRunStatus,
@@ -34,6 +32,7 @@ import {
   SyncRunConnection,
 } from './refs.ts';
 import { RejectionCount } from './rejection-count.ts';
+import { RunNotice, RunWait } from './run-facts.ts';
 import { reads, wantedOf } from './selection.ts';
 
 const SyncCounts = builder.objectRef<SyncRunRow>('SyncCounts').implement({
@@ -108,31 +107,6 @@ PendingRemoval.implement({
     distinctId: t.exposeString('distinct_id', PERSON.distinctId),
     email: t.exposeString('email', PERSON.email),
     userId: t.exposeString('user_id', PERSON.userId),
-  }),
-});
-
-const RunNotice = builder.objectRef<RunNoticeValue>('RunNotice').implement({
-  description: 'What the user should know of a run though it went on.',
-  fields: (t) => ({
-    code: t.expose('code', { type: RunNoticeCode, description: 'For programs.' }),
-    message: t.exposeString('message', { description: 'For people.' }),
-    count: t.exposeInt('count', {
-      nullable: true,
-      description: 'Of what the code says, if it can be counted.',
-    }),
-  }),
-});
-
-const RunWait = builder.objectRef<RunWaitValue>('RunWait').implement({
-  description: 'What a run waits for.',
-  fields: (t) => ({
-    reason: t.expose('reason', { type: RunWaitReason, description: 'For programs.' }),
-    message: t.exposeString('message', { description: 'For people.' }),
-    until: t.expose('until', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'When it goes on, as far as that is known now.',
-    }),
   }),
 });
 

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Db } from '../../db/connect.ts';
+import type { RunNotice } from '../../db/json-columns.ts';
 import { readRunSignals } from '../../db/queries/active-run.ts';
 import { closeExportRun, setListCompared } from '../../db/queries/export-list.ts';
 import { updateExport } from '../../db/queries/export-state.ts';
@@ -15,7 +16,7 @@ import {
   markBatchUnanswered,
   NOTES,
 } from '../../db/queries/sync-batch.ts';
-import type { IntegrationRow, RunNotice, SyncRunRow } from '../../db/tables.ts';
+import type { IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import { changePlaces, liveBits } from './change-places.ts';
 import { isDatabaseError } from './database-error.ts';
 import type { SyncDeps } from './deps.ts';

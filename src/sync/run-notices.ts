@@ -1,4 +1,5 @@
-import type { RunNotice, SyncRunRow } from '../../db/tables.ts';
+import type { RunNotice } from '../../db/json-columns.ts';
+import type { SyncRunRow } from '../../db/tables.ts';
 
 /** With their codes; runs from before there were any have notices all the same. Pure. */
 export function noticesOf(run: Pick<SyncRunRow, 'notices' | 'notice_details'>): RunNotice[] {

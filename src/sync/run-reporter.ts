@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { Db } from '../../db/connect.ts';
+import type { RunNotice } from '../../db/json-columns.ts';
 import { type RunAttempt, type RunChanges, readRunSignals, updateRun } from '../../db/queries/active-run.ts';
-import type { RunNotice, SyncRunRow } from '../../db/tables.ts';
+import type { SyncRunRow } from '../../db/tables.ts';
 import type { WaitReason } from '../../db/values.ts';
 import type { Clock } from '../clock.ts';
 import { noticesOf } from './run-notices.ts';

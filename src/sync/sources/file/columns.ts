@@ -35,11 +35,10 @@ export function* valuesOf(field: Field, values: ReadonlyMap<string, unknown>): I
 }
 
 const DELIMITERS = [',', ';', '\t'] as const;
-export type Delimiter = (typeof DELIMITERS)[number];
 
 /** What parts the columns of a header line: whatever gives most names that are known, and a comma when in doubt. */
-export function findDelimiter(header: string): Delimiter {
-  const known = (delimiter: Delimiter) =>
+export function findDelimiter(header: string): string {
+  const known = (delimiter: string) =>
     header.split(delimiter).filter((cell) => isKnown(normaliseName(cell.replaceAll('"', '')))).length;
   return DELIMITERS.reduce((best, one) => (known(one) > known(best) ? one : best));
 }

@@ -1,9 +1,8 @@
 import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
-import type { FileReading } from '../../../../db/tables.ts';
+import type { FileReading } from '../../../../db/json-columns.ts';
 import { decimal, parseJson } from '../../../json.ts';
 import {
-  type Delimiter,
   findDelimiter,
   findTwice,
   isKnown,
@@ -187,7 +186,7 @@ async function* parseCsv(
 /** What parts the columns, by the line that says so or by the header. Blank lines before them, and that line, are skipped. */
 async function readDelimiter(
   texts: AsyncIterable<string>,
-): Promise<{ delimiter: Delimiter | string; skipped: number; rest: AsyncIterable<string> }> {
+): Promise<{ delimiter: string; skipped: number; rest: AsyncIterable<string> }> {
   const iterator = texts[Symbol.asyncIterator]();
   // The first text begins with blanks at most, and has the first line whole.
   let text: string = (await iterator.next()).value ?? '';
