@@ -15,11 +15,12 @@ const NAMES = [
   'messaging-events',
   'gateway',
   'floor',
+  'first-minutes',
   'siege',
   'crash',
 ];
-/** Proofs and no figures. */
-const ONLY_WHEN_NAMED = ['siege', 'crash'];
+/** Proofs and no figures; and one that needs the registry. */
+const ONLY_WHEN_NAMED = ['first-minutes', 'siege', 'crash'];
 
 try {
   const { only } = readOptions();

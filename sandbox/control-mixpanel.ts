@@ -100,8 +100,15 @@ export const mixpanelControls: Record<string, Control> = {
     return { id: findProject(target, project).addCohort(cohort as CohortOptions).id };
   },
   'PATCH /_control/mixpanel/cohorts': (target, input) => {
-    const given = ofCohort.extend({ name: z.string() }).parse(input);
-    findCohort(findProject(target, given.project), given.cohortId).name = given.name;
+    const given = ofCohort
+      .extend({ name: z.string().optional(), keep: z.int().nonnegative().optional() })
+      .parse(input);
+    const project = findProject(target, given.project);
+    const cohort = findCohort(project, given.cohortId);
+    if (given.name !== undefined) cohort.name = given.name;
+    const { count, member } = cohort.members;
+    if (given.keep !== undefined)
+      project.setMembers(cohort.id, { count: Math.min(given.keep, count), member });
     return done;
   },
   'DELETE /_control/mixpanel/cohorts': (target, input) => {

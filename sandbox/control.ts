@@ -41,6 +41,20 @@ const done = { ok: true };
 const controls: Record<string, Control> = {
   ...iterableControls,
   ...mixpanelControls,
+  'GET /_control/projects': ({ iterable, mixpanel }) => ({
+    iterable: iterable.projects.map(({ id, type, dataCenter, lists }) => {
+      const shown = [...lists.values()].map((list) => ({ name: list.name, count: list.members.size }));
+      return { id, type, dataCenter, lists: shown };
+    }),
+    mixpanel: mixpanel.projects.map(({ id, region, cohorts }) => {
+      const shown = [...cohorts.values()].map((one) => ({
+        id: one.id,
+        name: one.name,
+        count: one.members.count,
+      }));
+      return { id, region, cohorts: shown };
+    }),
+  }),
   'POST /_control/faults': ({ faults }, input) => {
     faults.add(fault.parse(input) as Fault);
     return done;

@@ -1,7 +1,24 @@
+import { CommandError, runCommand, USAGE } from './commands.ts';
 import { seedSample } from './sample.ts';
 import { startSandbox } from './start-sandbox.ts';
 
 const firstPort = Number(process.env.SANDBOX_PORT ?? 4100);
+/** The last of the nine. */
+const controlPort = firstPort + 8;
+
+const args = process.argv.slice(2);
+if (args.length > 0) {
+  // Something to do with the sandbox that runs already.
+  try {
+    process.stdout.write(`${await runCommand(`http://127.0.0.1:${controlPort}`, args)}\n`);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
+}
+
 const sandbox = await startSandbox({ firstPort }).catch((error: NodeJS.ErrnoException) => {
   if (error.code !== 'EADDRINUSE') throw error;
   process.stderr.write(
@@ -19,7 +36,7 @@ const environment = Object.entries(sandbox.env).map(([name, value]) => `${name}=
 process.stdout.write(`The sandbox plays Iterable and Mixpanel until you press Ctrl-C. It keeps all in memory: lists and events are
 forgotten then, keys and accounts are the same at each start. To start the service against it, in another terminal:
 
-  ${environment.join(' ')} npm start
+  DATA_DIR=.data-sandbox ${environment.join(' ')} npm start
 
   Iterable project:                       ${sample.iterable.id} (EMAIL, US)
   Iterable API key:                       ${sample.apiKey}
@@ -27,5 +44,9 @@ forgotten then, keys and accounts are the same at each start. To start the servi
   Service account:                        ${sample.serviceAccount.username}
   Its secret:                             ${sample.serviceAccount.secret}
   Controls (see sandbox/README.md):       ${sandbox.controlUrl}/_control
+
+docs/tour.md goes on from here. What happens in Mixpanel and Iterable is up to you:
+
+${USAGE}
 
 `);

@@ -16,7 +16,7 @@ import { type Carrier, startCarrier } from './events/start-carrier.ts';
 import { findViewerBySecret, hashSecret } from './resolvers/api-token.ts';
 import { ensureFirstProject } from './resolvers/project.ts';
 import { buildSchema } from './schema/schema.ts';
-import { createSecrets } from './secrets.ts';
+import { createSecrets, UnknownKeyError } from './secrets.ts';
 import { readPersistedOperations } from './server/persisted-operations.ts';
 import { removeAbandonedUploads } from './server/upload.ts';
 import { createServer, type Server } from './server.ts';
@@ -80,7 +80,9 @@ export async function startApp(options: {
       Buffer.from(await keepSecret(env.dataDir, 'encryption-key', generateKey), 'base64'),
     ];
     const secrets = createSecrets(keys);
-    const rotated = await rotateSecrets(db, secrets);
+    const rotated = await rotateSecrets(db, secrets).catch((error) => {
+      throw error instanceof UnknownKeyError ? new StartError(error.message, { cause: error }) : error;
+    });
     if (rotated > 0) logger.info({ rotated }, 'stored secrets are now encrypted with the newest key');
     const mixpanelSlots = createMixpanelSlots(db);
     stops.push(() => mixpanelSlots.stop());

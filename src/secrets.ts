@@ -12,9 +12,12 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const ID_BYTES = 4;
 
+/** What was encrypted by a key that is not among those of this process. */
+export class UnknownKeyError extends Error {}
+
 export interface Secrets {
   encrypt(plain: string): string;
-  /** Throws when none of the keys fits, or the text was altered. */
+  /** Throws UnknownKeyError when none of the keys fits, another error when the text was altered. */
   decrypt(text: string): string;
   /** True for what an older key encrypted. */
   isOutdated(text: string): boolean;
@@ -51,7 +54,10 @@ export function createSecrets(keys: Buffer[]): Secrets {
     decrypt(text) {
       const [id = '', sealed = ''] = text.split(':');
       const key = byId.get(id);
-      if (!key) throw new Error(`ENCRYPTION_KEY has no key ${id}, which this secret was encrypted with.`);
+      if (!key)
+        throw new UnknownKeyError(
+          `ENCRYPTION_KEY has no key ${id}, which stored secrets were encrypted with.`,
+        );
       const bytes = Buffer.from(sealed, 'base64');
       const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES));
       decipher.setAuthTag(bytes.subarray(-TAG_BYTES));

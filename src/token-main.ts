@@ -11,5 +11,9 @@ await runOnDatabase(async ({ db }) => {
       'There is no project yet. The first start of the service makes it, and shows its token.',
     );
   }
-  return `A new OWNER token of the first project, shown only now. Revoke those that are lost with revokeApiToken.\n\n  ${secret}\n`;
+  // Not to standard output, which is the token and nothing else: TOKEN=$(npm run --silent token).
+  process.stderr.write(
+    'A new OWNER token of the first project, shown only now. Revoke those that are lost with revokeApiToken.\n',
+  );
+  return secret;
 });

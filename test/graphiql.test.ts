@@ -39,6 +39,10 @@ test.skipIf(lacksBrowser)(
     // The editor closes quotes and brackets by itself once more.
     await page.keyboard.press('ControlOrMeta+Shift+End');
     await page.keyboard.press('Delete');
+    // The schema is read as soon as the token is there.
+    await page.getByRole('button', { name: 'Documentation Explorer' }).click();
+    const documentation = page.locator('.graphiql-plugin');
+    await expect.poll(() => documentation.textContent(), { timeout: 60_000 }).toContain('SyncRunConnection');
 
     await page.getByRole('button', { name: 'Execute query' }).click();
     await page.getByRole('menuitem', { name: 'Who' }).click();
@@ -46,6 +50,8 @@ test.skipIf(lacksBrowser)(
     await page.getByRole('button', { name: 'Execute query' }).click();
     await page.getByRole('menuitem', { name: 'Watch' }).click();
     await shows(/"status":\s"CONNECTED"/);
+    await page.reload();
+    await expect.poll(() => documentation.textContent(), { timeout: 60_000 }).toContain('SyncRunConnection');
 
     // The page asks for the schema before it has a token.
     expect(visit.complaints.filter((complaint) => !complaint.includes('401'))).toEqual([]);

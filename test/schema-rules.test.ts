@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { buildSchema } from '../src/schema/schema.ts';
 import { SCHEMA_RULES } from './support/schema-rules.ts';
 
-const IS_A_PART = 'It belongs to the object that shows it, and README tells caches so.';
+const IS_A_PART = 'It belongs to the object that shows it, and docs/browser-apps.md tells caches so.';
 const IS_A_RESULT = 'It is the answer of a mutation, and is not kept.';
 const BEGINS_WITH_A_NAME = 'It begins with a name that is written so.';
 const PREDATES = 'Promised in the contract before there was the rule; an input for one choice says no more.';

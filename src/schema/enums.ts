@@ -117,8 +117,13 @@ export const SyncRunStatus = builder.enumType('SyncRunStatus', {
     QUEUED: { description: 'Waits for a worker.' },
     RUNNING: { description: 'A worker executes it.' },
     AWAITING_APPROVAL: { description: 'Held by the removal guard.' },
-    SUCCEEDED: { description: 'The list equals the cohort.' },
-    PARTIALLY_SUCCEEDED: { description: 'The list equals the cohort but for those who were rejected.' },
+    SUCCEEDED: {
+      description:
+        'Everybody in the cohort is on the list. Who is on it besides is told by noticeDetails (PEOPLE_KEPT, REMOVALS_REFUSED).',
+    },
+    PARTIALLY_SUCCEEDED: {
+      description: 'As SUCCEEDED, but for people who were rejected; members(outcome: REJECTED) names them.',
+    },
     FAILED: { description: 'It broke off; error says why.' },
     CANCELLED: { description: 'Somebody ended it.' },
   },

@@ -31,8 +31,25 @@ const before = `{
   self.MonacoEnvironment = { globalAPI: false, getWorkerUrl: (_, label) => new URL(workers[label], here).href };
 }
 `;
-const after = `;
-YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), ${JSON.stringify(OPTIONS)});
+// The page asks for the schema when it opens, before it has a token. Ctrl-Shift-R is its own key for asking again.
+const after = `;{
+  let token, waiting;
+  const readToken = (headers) => {
+    try {
+      return Object.entries(JSON.parse(headers)).find(([name]) => name.toLowerCase() === 'authorization')?.[1];
+    } catch {}
+  };
+  const onEditHeaders = (headers) => {
+    const given = readToken(headers);
+    if (typeof given !== 'string' || given === token) return;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      token = given;
+      window.dispatchEvent(new KeyboardEvent('keydown', { key: 'R', ctrlKey: true, shiftKey: true }));
+    }, 300);
+  };
+  YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), { ...${JSON.stringify(OPTIONS)}, onEditHeaders });
+}
 `;
 
 const files: GraphiqlFiles = {

@@ -97,7 +97,10 @@ export function createRunReporter(options: {
     enqueue().catch(options.onError);
   }, FLUSH_INTERVAL_MS);
 
-  function set(changes: RunChanges) {
+  function set({ progress, ...others }: RunChanges) {
+    // People are shown it: 0.5882, not 0.5882000000000001.
+    const changes =
+      progress === undefined ? others : { ...others, progress: Math.round(progress * 1e4) / 1e4 };
     Object.assign(current, changes);
     Object.assign(dirty, changes);
   }

@@ -1,7 +1,4 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/test-app.ts';
@@ -28,22 +25,5 @@ test.skipIf(!hasCurl && process.env.CI === undefined)(
     expect(await curl(app, '--http2', url, ...json)).toBe(answer);
     expect(await curl(app, '--http2', `${url}?query=%7Bviewer%7Brole%7D%7D`)).toBe(answer);
     expect(await curl(app, '--http2', `${app.url}/health`)).toBe('{"status":"ok"}');
-  },
-);
-
-test.skipIf(!hasCurl && process.env.CI === undefined)(
-  'the upload that README shows works as it stands there',
-  async () => {
-    await using app = await startTestApp({ env: { ROLES: 'gateway' } });
-    const readme = await readFile(resolve(import.meta.dirname, '../../README.md'), 'utf8');
-    const command = readme.match(/```sh\n(printf .+?)```/s)![1]!.replaceAll('http://127.0.0.1:4000', app.url);
-    const directory = await mkdtemp(join(tmpdir(), 'readme-'));
-    await writeFile(join(directory, 'upload.sh'), command);
-    const { stdout } = await run('sh', ['upload.sh'], {
-      cwd: directory,
-      env: { ...process.env, TOKEN: app.ownerSecret },
-    });
-    expect(JSON.parse(stdout)).toMatchObject({ data: { importCohort: { name: 'Guests', memberCount: 2 } } });
-    await rm(directory, { recursive: true });
   },
 );

@@ -23,7 +23,7 @@ function askFrom(localAddress: string, url: string, headers: Record<string, stri
 }
 
 test.skipIf(lacksNginx)(
-  'behind nginx as README has it, below a path, every transport works and events come one by one',
+  'behind nginx as docs/running.md has it, below a path, every transport works and events come one by one',
   async () => {
     await using furnished = await startFurnished();
     const { app, exportId } = furnished;

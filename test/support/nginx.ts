@@ -19,10 +19,10 @@ export const lacksNginx = nginxPath === undefined && process.env.CI === undefine
 
 const PLAIN = 'server { listen 80; location /cohorts/ { proxy_pass http://127.0.0.1:4000/; } }';
 
-/** nginx with the configuration that README gives, but for the ports; or one that knows nothing of us. */
+/** nginx with the configuration that docs/running.md gives, but for the ports; or one that knows nothing of us. */
 export async function startNginx(target: string, { plain = false } = {}) {
-  const readme = await readFile(resolve(import.meta.dirname, '../../README.md'), 'utf8');
-  const given = plain ? PLAIN : /```nginx\n(.+?)```/s.exec(readme)![1]!;
+  const page = await readFile(resolve(import.meta.dirname, '../../docs/running.md'), 'utf8');
+  const given = plain ? PLAIN : /```nginx\n(.+?)```/s.exec(page)![1]!;
   const port = await freePort();
   const directory = await mkdtemp(join(tmpdir(), 'nginx-'));
   // Started as root, nginx works as somebody else.

@@ -19,9 +19,9 @@ const entriesOf = (text: string) => [...text.matchAll(/^\s+(\w+): part,$/gm)].ma
 const FILES = ['test/clients/apollo-cache.ts', 'test/clients/graphcache.ts'];
 
 test.each(FILES)(
-  'README has the settings of %s, which the tests of clients use, word by word',
+  'docs/browser-apps.md has the settings of %s, which the tests of clients use, word by word',
   async (file) => {
-    expect(await read('README.md')).toContain(`\`\`\`ts\n${await read(file)}\`\`\``);
+    expect(await read('docs/browser-apps.md')).toContain(`\`\`\`ts\n${await read(file)}\`\`\``);
   },
 );
 
