@@ -71,7 +71,7 @@ export function readEngagePage(params: URLSearchParams): EngagePage {
   return { query: { ...query, key: toKey(params, query) }, page, sessionId };
 }
 
-/** JSON is compared as what it says, and what is left out as what it then is. */
+/** JSON is compared as what it says, include_all_users as what it is when left out, the rest word for word. */
 function toKey(params: URLSearchParams, query: EngageQuery): string {
   const { cohortId, includeAllUsers, distinctIds, outputProperties } = query;
   const read: Record<string, unknown> = {

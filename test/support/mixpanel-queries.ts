@@ -36,3 +36,37 @@ export async function startWithProject(settings: Parameters<Sandbox['mixpanel'][
     ask(`/api/query/engage?project_id=${project.id}`, { form });
   return { ...bare, project, account, ask, engage };
 }
+
+/** Of all kinds: the last one has no profile. */
+export const SAMPLE = [
+  {
+    distinctId: 'ann',
+    properties: { $email: 'ann@example.com', plan: 'pro', seats: 5, $last_seen: '2029-12-30T12:00:00' },
+  },
+  { distinctId: 'bob', properties: { $email: 'bob@example.com', plan: 'free', seats: 1, admin: true } },
+  { distinctId: 'cyd', properties: { plan: 'pro', seats: '5', tags: ['a', 'b'] } },
+  { distinctId: 'dan' },
+];
+
+/** A project with two cohorts that share somebody, and how to ask it who is meant. */
+export async function startWithPeople(settings: Parameters<typeof startWithProject>[0] = {}) {
+  const world = await startWithProject(settings);
+  const { project, engage } = world;
+  const { id } = project.addCohort({ name: 'All', members: SAMPLE });
+  project.addCohort({
+    name: 'Some',
+    members: [SAMPLE[0]!, { distinctId: 'eve', properties: { plan: 'pro' } }],
+  });
+  project.addCohort({
+    name: 'Companies',
+    isGroup: true,
+    members: [{ distinctId: 'acme', properties: { plan: 'pro' } }],
+  });
+  async function idsOf(form: Record<string, string>): Promise<unknown> {
+    const { status, json } = await engage(form);
+    return status === 200
+      ? json.results.map((row: { $distinct_id: string }) => row.$distinct_id)
+      : json.error;
+  }
+  return { ...world, cohort: JSON.stringify({ id }), idsOf };
+}
