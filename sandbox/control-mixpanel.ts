@@ -15,6 +15,7 @@ const settings = z
     sessionLifeMs: z.number(),
     totalOnFirstPageOnly: z.boolean(),
     totalError: z.int(),
+    workspaceId: z.string().nullable(),
     hasApi: z.boolean(),
     keepsSnapshots: z.boolean(),
     idMerge: z.enum(['ORIGINAL', 'SIMPLIFIED']),
@@ -54,6 +55,8 @@ type Options = Parameters<ControlTarget['mixpanel']['addProject']>[0];
 const newProject = settings.extend({
   id: z.string().optional(),
   region: z.enum(['US', 'EU', 'IN']).optional(),
+  token: z.string().optional(),
+  secret: z.string().optional(),
 });
 const ofProject = z.object({ project: id });
 const month = z.string().regex(/^\d{4}-\d{2}$/);
@@ -84,7 +87,8 @@ const done = { ok: true };
 export const mixpanelControls: Record<string, Control> = {
   'POST /_control/mixpanel/projects': ({ mixpanel }, input) => {
     const project = mixpanel.addProject(newProject.parse(input) as Options);
-    return { id: project.id, serviceAccount: project.addServiceAccount() };
+    const { id, token, secret } = project;
+    return { id, token, secret, serviceAccount: project.addServiceAccount() };
   },
   'PATCH /_control/mixpanel/settings': (target, input) => {
     const given = z.object({ project: id, settings }).parse(input);

@@ -18,11 +18,12 @@ const CREDENTIALS = {
   username: 'sync.5a5b0c.mp-service-account',
   secret: 'sandbox-service-account-secret',
 };
+const PROJECT = { token: '5a5b0c70ce5a5b0c70ce5a5b0c70ce5a', secret: '5a5b0c5ec2e75a5b0c5ec2e75a5b0c5e' };
 
 /** A project of each partner with five cohorts: a large one, one short of e-mails, one that changes, a small one, a group. */
 export function seedSample(sandbox: Sandbox, now: () => number = Date.now): Sample {
   const iterable = sandbox.iterable.addProject({ type: 'EMAIL' });
-  const mixpanel = sandbox.mixpanel.addProject();
+  const mixpanel = sandbox.mixpanel.addProject(PROJECT);
   const person = (prefix: string, index: number) => ({
     distinctId: `${prefix}-${index}`,
     properties: { $email: `${prefix}.${index}@example.com` },

@@ -6,7 +6,7 @@ import { type Listening, listen } from './http.ts';
 import { createIterableProject, type IterableProject } from './iterable/project.ts';
 import { createEventSender, type EventSender } from './iterable/send-events.ts';
 import { serveIterable } from './iterable/serve.ts';
-import { serveImport } from './mixpanel/import.ts';
+import { serveIngestion } from './mixpanel/ingest.ts';
 import { createMixpanelProject, type MixpanelProject } from './mixpanel/project.ts';
 import { serveMixpanel } from './mixpanel/serve.ts';
 
@@ -70,7 +70,7 @@ export async function startSandbox(
   }
   for (const region of REGIONS) {
     env[`MIXPANEL_INGESTION_BASE_URL_${region}`] = await open((request, response) =>
-      serveImport({ ...context, projects: mixpanelProjects }, region, request, response),
+      serveIngestion({ ...context, projects: mixpanelProjects }, region, request, response),
     );
   }
   const target: ControlTarget = {

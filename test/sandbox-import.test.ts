@@ -1,121 +1,18 @@
-import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import type { Sandbox } from '../sandbox/start-sandbox.ts';
-import { startBareSandbox } from './support/bare-sandbox.ts';
+import { BASE, NOW, record, startImporting } from './support/mixpanel-imports.ts';
 
-type Properties = Record<string, unknown>;
-
-/** The clock of the sandbox stands there. */
-const NOW = Date.parse('2030-01-01T00:00:00Z');
-const BASE = { time: NOW, distinct_id: 'u-1', $insert_id: 'i-1', $source: 'iterable', ip: 0 };
-const record = (properties: Properties = {}, event: unknown = 'emailSend') => ({
-  event,
-  properties: { ...BASE, ...properties },
-});
-const basic = (username: string, secret: string) => ({
-  authorization: `Basic ${Buffer.from(`${username}:${secret}`).toString('base64')}`,
-});
 const deepen = (levels: number): unknown => (levels === 0 ? 1 : { in: deepen(levels - 1) });
 const many = (count: number) => Array.from({ length: count }, (_, index) => index);
 
-interface ImportAnswer {
-  status: number;
-  json: { num_records_imported?: number; failed_records?: unknown[]; error?: string };
-}
-
-async function startImporting(settings: Parameters<Sandbox['mixpanel']['addProject']>[0] = {}) {
-  const bare = await startBareSandbox();
-  const project = bare.sandbox.mixpanel.addProject(settings);
-  const account = project.addServiceAccount();
-  async function send(
-    body: string | Uint8Array<ArrayBuffer>,
-    options: { headers?: Record<string, string>; query?: string; method?: string } = {},
-  ): Promise<ImportAnswer> {
-    const { query = `?strict=1&project_id=${project.id}` } = options;
-    const response = await fetch(
-      `${bare.sandbox.env[`MIXPANEL_INGESTION_BASE_URL_${project.region}`]}/import${query}`,
-      {
-        method: options.method ?? 'POST',
-        headers: {
-          'content-type': 'application/json',
-          ...basic(account.username, account.secret),
-          ...options.headers,
-        },
-        body,
-      },
-    );
-    return { status: response.status, json: (await response.json()) as ImportAnswer['json'] };
-  }
-  const importAll = (...records: unknown[]) => send(JSON.stringify(records));
-  return { ...bare, project, send, importAll };
-}
-
-describe('the sandbox imports as Mixpanel:', () => {
-  test('JSON and lines of JSON are taken, compressed or not', async () => {
-    await using world = await startImporting({ region: 'EU' });
-    const ids = ['a', 'b', 'c', 'd'];
-    const [a, b, c, d] = ids.map(($insert_id) => record({ $insert_id }));
-    const lines = { 'content-type': 'application/x-ndjson' };
-    const gzip = { 'content-encoding': 'gzip' };
-    const compress = (text: string) => new Uint8Array(gzipSync(text));
-    const taken = { status: 200, json: { code: 200, num_records_imported: 1, status: 'OK' } };
-    expect(await world.importAll(a)).toEqual(taken);
-    expect(await world.send(`${JSON.stringify(b)}\n`, { headers: lines })).toEqual(taken);
-    expect(await world.send(compress(JSON.stringify([c])), { headers: gzip })).toEqual(taken);
-    const both = { headers: { ...lines, ...gzip } };
-    expect(await world.send(compress(JSON.stringify(d)), both)).toEqual(taken);
-    expect(world.project.imported.all.map(({ insertId }) => insertId)).toEqual(ids);
-    expect(world.sandbox.calls.of('mixpanel.import')).toMatchObject(ids.map(() => ({ events: 1 })));
-    expect(world.sandbox.calls.complaints).toEqual([]);
-  });
-
-  test('credentials are wanted, with the project that they are for', async () => {
-    await using world = await startImporting();
-    const { send, project } = world;
-    const body = JSON.stringify([record()]);
-    const unauthorized = (error: string) => ({ status: 401, json: { error, status: 'Unauthorized' } });
-    expect(await send(body, { headers: basic('a', 'b') })).toMatchObject(unauthorized('Invalid credentials'));
-    expect(await send(body, { query: '?strict=1' })).toMatchObject(
-      unauthorized('Unauthorized, invalid project secret.'),
-    );
-    expect((await send(body, { query: '?strict=1&project_id=1' })).status).toBe(403);
-    const lesser = project.addServiceAccount({ importAllowed: false });
-    expect(await send(body, { headers: basic(lesser.username, lesser.secret) })).toMatchObject(
-      unauthorized('Invalid credentials'),
-    );
-    project.settings.importAllowed = false;
-    expect(await send(body)).toMatchObject(unauthorized('Invalid credentials'));
-    expect(project.imported.accepted).toBe(0);
-  });
-
-  test('two thousand events and so many bytes are the most, compressed or not', async () => {
-    await using world = await startImporting({ maxImportBytes: 400_000 });
-    const tooLarge = (limit: string) => ({
-      status: 413,
-      json: { code: 413, error: `request exceeds max limit of ${limit}`, status: 'Request Entity Too Large' },
-    });
-    const records = many(2000).map((index) => record({ $insert_id: `i-${index}` }));
-    expect((await world.importAll(...records)).status).toBe(200);
-    expect(await world.importAll(...records, record())).toEqual(tooLarge('2000 events'));
-    const text = JSON.stringify([record({ text: 'x'.repeat(400_000) })]);
-    expect(await world.send(text)).toEqual(tooLarge('400000 bytes'));
-    const headers = { 'content-encoding': 'gzip' };
-    expect(await world.send(new Uint8Array(gzipSync(text)), { headers })).toEqual(tooLarge('400000 bytes'));
-    expect(world.project.imported.accepted).toBe(2000);
-    expect(world.sandbox.calls.complaints).toEqual(['import of 2001 events']);
-  });
-
-  test('what cannot be read is refused whole', async () => {
-    await using world = await startImporting();
-    for (const body of ['{', '{}', '"x"']) expect((await world.send(body)).status).toBe(400);
-    expect((await world.send('[]', { headers: { 'content-encoding': 'gzip' } })).status).toBe(400);
-    expect((await world.send('[]', { method: 'PUT' })).status).toBe(404);
-  });
-
+describe('the sandbox takes events as Mixpanel:', () => {
   test.each<[string, unknown, string, string]>([
     ['no name', { properties: BASE }, 'event', "'event' must not be missing or blank"],
     ['a blank name', record({}, ' '), 'event', "'event' must not be missing or blank"],
     ['no properties', { event: 'emailSend', properties: [] }, 'properties', 'must be an object'],
+    ['nothing but a name', { event: 'emailSend' }, 'properties', 'must not be missing'],
+    ['something beside', { ...record(), $source: 'x' }, '$source', 'must be one of the properties'],
+    ['a fraction of a second', record({ time: 1_893_455_999.5 }), 'properties.time', 'must be specified'],
+    ['a fraction of a millisecond', record({ time: NOW - 0.5 }), 'properties.time', 'must be specified'],
     ['no time', record({ time: undefined }), 'properties.time', 'must be specified as seconds since epoch'],
     ['a time in text', record({ time: '2030-01-01' }), 'properties.time', 'must be specified as seconds'],
     ['a time before 1971', record({ time: 31_535_999 }), 'properties.time', 'must be specified as seconds'],
@@ -246,15 +143,6 @@ describe('the sandbox imports as Mixpanel:', () => {
     expect(world.project.imported.mtus('2029-11')).toBe(0);
   });
 
-  test('a lax import takes everything without a word and keeps what is good', async () => {
-    await using world = await startImporting();
-    const body = JSON.stringify([record(), record({ time: 'never' })]);
-    const answer = await world.send(body, { query: `?project_id=${world.project.id}` });
-    expect(answer).toMatchObject({ status: 200, json: { num_records_imported: 2 } });
-    expect(world.project.imported.accepted).toBe(1);
-    expect(world.sandbox.calls.complaints).toEqual(['import without strict=1']);
-  });
-
   test('what a careful client does not send is complained of, and $ignore loses the event', async () => {
     await using world = await startImporting();
     await world.importAll(
@@ -272,17 +160,6 @@ describe('the sandbox imports as Mixpanel:', () => {
       'import of an event with a property $event_name',
     ]);
     expect(world.project.imported.accepted).toBe(2);
-  });
-
-  test('a fault meets imports as it meets any operation', async () => {
-    await using world = await startImporting();
-    const body = { code: 429, error: 'Project exceeded rate limits.', status: 'Too Many Requests' };
-    world.sandbox.faults.add({ operation: 'mixpanel.import', times: 1, reply: { status: 429, body } });
-    world.sandbox.faults.add({ operation: 'mixpanel', times: 1, drop: 'after' });
-    expect((await world.importAll(record())).status).toBe(429);
-    await expect(world.importAll(record())).rejects.toThrow();
-    expect(world.project.imported.accepted).toBe(1);
-    expect(world.sandbox.calls.of('mixpanel.import').map(({ status }) => status)).toEqual([429, 0]);
   });
 
   test('events are counted only where they are too many to keep', async () => {

@@ -1,42 +1,29 @@
 import { describe, expect, test } from 'vitest';
-import type { Sandbox } from '../sandbox/start-sandbox.ts';
 import { startBareSandbox } from './support/bare-sandbox.ts';
+import { basic, startWithProject } from './support/mixpanel-queries.ts';
 import { people } from './support/people.ts';
-
-async function startWithProject(settings: Parameters<Sandbox['mixpanel']['addProject']>[0] = {}) {
-  const bare = await startBareSandbox();
-  const project = bare.sandbox.mixpanel.addProject(settings);
-  const account = project.addServiceAccount();
-  const authorization = `Basic ${Buffer.from(`${account.username}:${account.secret}`).toString('base64')}`;
-  async function ask(
-    path: string,
-    options: { form?: Record<string, string>; headers?: Record<string, string> } = {},
-  ) {
-    const response = await fetch(`${bare.sandbox.env.MIXPANEL_BASE_URL_US}${path}`, {
-      method: 'POST',
-      headers: { authorization, ...options.headers },
-      body: new URLSearchParams(options.form ?? {}),
-    });
-    return { status: response.status, json: await response.json() };
-  }
-  const engage = (form: Record<string, string>) =>
-    ask(`/api/query/engage?project_id=${project.id}`, { form });
-  return { ...bare, project, account, ask, engage };
-}
 
 describe('the sandbox plays Mixpanel:', () => {
   test('cohorts are listed on both paths, group cohorts with their data group', async () => {
     await using world = await startWithProject();
-    world.project.addCohort({ id: 7, name: 'People', members: people(2) });
+    world.project.addCohort({ id: 7, name: 'People', description: 'All', members: people(2) });
     world.project.addCohort({ id: 8, name: 'Companies', isGroup: true, members: [] });
+    const listed = {
+      project_id: Number(world.project.id),
+      is_visible: 1,
+      created: expect.stringMatching(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/),
+    };
     for (const base of ['/api/query', '/api/2.0']) {
-      expect(await world.ask(`${base}/cohorts/list?project_id=${world.project.id}`)).toMatchObject({
-        status: 200,
-        json: [
-          { id: 7, name: 'People', count: 2, data_group_id: null },
-          { id: 8, name: 'Companies', data_group_id: expect.any(Number) },
-        ],
-      });
+      for (const method of ['POST', 'GET']) {
+        const path = `${base}/cohorts/list?project_id=${world.project.id}`;
+        expect(await world.ask(path, { method })).toEqual({
+          status: 200,
+          json: [
+            { id: 7, name: 'People', description: 'All', count: 2, data_group_id: null, ...listed },
+            { id: 8, name: 'Companies', description: '', count: 0, data_group_id: 12_345, ...listed },
+          ],
+        });
+      }
     }
   });
 
@@ -44,10 +31,9 @@ describe('the sandbox plays Mixpanel:', () => {
     await using world = await startWithProject();
     const { ask, project, account } = world;
     const list = `/api/query/cohorts/list?project_id=${project.id}`;
-    const wrong = { authorization: `Basic ${Buffer.from('a:b').toString('base64')}` };
-    expect(await ask(list, { headers: wrong })).toMatchObject({
+    expect(await ask(list, { headers: basic('a', 'b') })).toEqual({
       status: 401,
-      json: { error: expect.stringContaining('Unable to authenticate request') },
+      json: { request: list, error: 'Unable to authenticate request' },
     });
     const plain = { authorization: `Basic ${account.username}:${account.secret}` };
     expect((await ask(list, { headers: plain })).status).toBe(200);
@@ -55,6 +41,36 @@ describe('the sandbox plays Mixpanel:', () => {
     expect((await ask(`/api/query/nothing?project_id=${project.id}`)).json).toMatchObject({
       error: 'Invalid API endpoint',
     });
+  });
+
+  test('the secret of a project opens its queries, and names it', async () => {
+    await using world = await startWithProject();
+    const { ask, project } = world;
+    const other = world.sandbox.mixpanel.addProject();
+    project.addCohort({ id: 7, name: 'People', members: [] });
+    const list = '/api/query/cohorts/list';
+    const headers = basic(project.secret, '');
+    expect(await ask(list, { headers })).toMatchObject({ status: 200, json: [{ id: 7 }] });
+    expect((await ask(`${list}?project_id=${project.id}`, { headers })).status).toBe(200);
+    expect((await ask(`${list}?project_id=${other.id}`, { headers })).status).toBe(403);
+    for (const wrong of [basic(project.token, ''), basic(project.secret, 'x'), basic('', '')]) {
+      expect((await ask(list, { headers: wrong })).status).toBe(401);
+    }
+    // The secret alone, without a colon behind it.
+    const bare = { authorization: `Basic ${Buffer.from(project.secret).toString('base64')}` };
+    expect((await ask(list, { headers: bare })).status).toBe(401);
+    // An account has to say which project it means.
+    expect((await ask(list)).status).toBe(401);
+  });
+
+  test('an account is told what it may see', async () => {
+    await using world = await startWithProject();
+    const { ask, project } = world;
+    const { json } = await ask('/api/app/me', { method: 'GET' });
+    expect(json).toMatchObject({ status: 'ok', results: { projects: { [project.id]: {} } } });
+    expect(Object.keys(json.results)).toEqual(['organizations', 'workspaces', 'projects']);
+    const headers = basic(project.secret, '');
+    expect((await ask('/api/app/me', { method: 'GET', headers })).status).toBe(401);
   });
 
   test('the hour has so many queries, and later pages do not count', async () => {
@@ -86,42 +102,6 @@ describe('the sandbox plays Mixpanel:', () => {
     expect(refused.length).toBeGreaterThanOrEqual(1);
     expect(refused[0]!.json.error).toContain('6/5 queries running concurrently');
   });
-
-  test('a page needs its session, and a session is forgotten', async () => {
-    await using world = await startWithProject({ sessionLifeMs: 60_000, defaultPageSize: 1 });
-    const { id } = world.project.addCohort({ name: 'People', members: people(3) });
-    const filter_by_cohort = JSON.stringify({ id });
-    expect(await world.engage({ filter_by_cohort, page: '1' })).toMatchObject({
-      status: 400,
-      json: { error: 'must have session_id when requesting page > 0' },
-    });
-    const { json } = await world.engage({ filter_by_cohort });
-    expect(json.session_id).toMatch(/^\d{13}-[0-9a-f]{32}$/);
-    world.clock.advance({ minutes: 2 });
-    expect(await world.engage({ filter_by_cohort, page: '1', session_id: json.session_id })).toMatchObject({
-      status: 400,
-      json: { error: 'request for page in uncached query for params' },
-    });
-  });
-
-  test('only the properties that were asked for are told, and people without a profile on demand', async () => {
-    await using world = await startWithProject();
-    const { id } = world.project.addCohort({
-      name: 'People',
-      members: [
-        { distinctId: 'a', properties: { $email: 'a@example.com', plan: 'pro' } },
-        { distinctId: 'b' },
-      ],
-    });
-    const filter_by_cohort = JSON.stringify({ id });
-    const all = await world.engage({ filter_by_cohort, output_properties: '["$email"]' });
-    expect(all.json.results).toEqual([
-      { $distinct_id: 'a', $properties: { $email: 'a@example.com' } },
-      { $distinct_id: 'b', $properties: {} },
-    ]);
-    const known = await world.engage({ filter_by_cohort, include_all_users: 'false' });
-    expect(known.json).toMatchObject({ total: 1, results: [{ $distinct_id: 'a' }] });
-  });
 });
 
 test('another process sets the sandbox up by its controls', async () => {
@@ -134,7 +114,8 @@ test('another process sets the sandbox up by its controls', async () => {
     return { status: response.status, json: await response.json() };
   };
   const { json: iterable } = await control('POST', 'iterable/projects', { type: 'EMAIL', maxBatch: 10 });
-  const { json: mixpanel } = await control('POST', 'mixpanel/projects', {});
+  const { json: mixpanel } = await control('POST', 'mixpanel/projects', { secret: 's-1' });
+  expect(mixpanel).toMatchObject({ token: expect.stringMatching(/^[0-9a-f]{32}$/), secret: 's-1' });
   const { json: cohort } = await control('POST', 'mixpanel/cohorts', {
     project: mixpanel.id,
     name: 'People',

@@ -50,11 +50,15 @@ export function checkEvent(
   record: unknown,
   rules: EventRules,
 ): { event: ImportedEvent } | { failure: EventFailure } {
-  const { event, properties = {} } = isObject(record) ? record : {};
-  if (!isObject(properties)) return fail('', { field: 'properties', reason: 'must be an object' });
+  const { event, properties, ...others } = isObject(record) ? record : {};
+  if (!isObject(properties)) {
+    const reason = properties === undefined ? 'must not be missing' : 'must be an object';
+    return fail('', { field: 'properties', reason });
+  }
   const { time, $insert_id: insertId } = properties;
   const fault =
     checkName(event) ??
+    checkOthers(others) ??
     checkTime(time, rules.now) ??
     checkDistinctId(properties, rules.idMerge) ??
     checkInsertId(insertId) ??
@@ -82,13 +86,19 @@ function checkName(event: unknown): Fault {
   return { field: 'event', reason: 'must not be missing or blank' };
 }
 
+/** A record is a name and properties. */
+function checkOthers(others: Record<string, unknown>): Fault {
+  const [field] = Object.keys(others);
+  return field === undefined ? undefined : { field, reason: 'is invalid: must be one of the properties' };
+}
+
 function checkTime(time: unknown, now: number): Fault {
   const field = 'properties.time';
-  if (typeof time !== 'number' || time < FIRST_SECOND) {
+  if (!Number.isInteger(time) || (time as number) < FIRST_SECOND) {
     return { field, reason: 'is invalid: must be specified as seconds since epoch' };
   }
   // The documentation allows for an hour. Mixpanel was seen not to.
-  return toMs(time) > now ? { field, reason: 'is invalid: must not be in the future' } : undefined;
+  return toMs(time as number) > now ? { field, reason: 'is invalid: must not be in the future' } : undefined;
 }
 
 function checkDistinctId(properties: Record<string, unknown>, idMerge: EventRules['idMerge']): Fault {
@@ -149,7 +159,7 @@ function checkBytes(record: unknown): Fault {
   return { field: 'properties', reason: 'is invalid: event must be smaller than 1MB' };
 }
 
-function toMs(time: number): number {
+export function toMs(time: number): number {
   return time < FIRST_MILLISECOND ? time * 1000 : time;
 }
 
@@ -160,10 +170,10 @@ function toDistinctId(properties: Record<string, unknown>, idMerge: EventRules['
   return typeof given === 'string' ? given : `$device:${deviceId}`;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function isFilled(value: unknown): value is string {
+export function isFilled(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
 }

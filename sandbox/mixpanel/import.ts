@@ -1,102 +1,85 @@
-import type { ServerResponse } from 'node:http';
 import type { SandboxReply, SandboxRequest } from '../http.ts';
-import { serveOperation } from '../serve-operation.ts';
-import { findOwner } from './account.ts';
+import { type Caller, findByKey, findCaller } from './account.ts';
 import { checkEvent, type EventFailure } from './check-event.ts';
+import { fillIn, isIdentityEvent } from './fill-in.ts';
 import { findBadManners } from './import-manners.ts';
-import { MAX_IMPORT_BYTES, type MixpanelProject } from './project.ts';
-import { type Batch, MAX_EVENTS, readBatch } from './read-batch.ts';
+import { accept, answerOutcome, openBatch, type Refusal, refuse, refuseRecords } from './ingest-answers.ts';
+import type { MixpanelProject } from './project.ts';
+import type { Batch, Records } from './read-batch.ts';
 import type { MixpanelContext } from './serve.ts';
 
 /** A batch below cannot hold a record that is too large. */
 const LARGE_BATCH_BYTES = 1_000_000;
-const IDENTITY_EVENTS: readonly unknown[] = ['$identify', '$create_alias', '$merge'];
 
-/** Answers as api.mixpanel.com: POST /import. */
-export async function serveImport(
-  context: MixpanelContext,
-  region: MixpanelProject['region'],
+/** POST /import, and GET as clients from before there was JSON in bodies send it. */
+export function answerImport(
+  { calls, clock }: MixpanelContext,
+  projects: readonly MixpanelProject[],
   request: SandboxRequest,
-  response: ServerResponse,
-): Promise<void> {
-  const { projects, calls, clock } = context;
-  const isImport = request.method === 'POST' && request.path === '/import';
-  const projectId = request.query.get('project_id');
-  const addressed = projects.find((project) => project.region === region && project.id === projectId);
-  const maxBytes = addressed?.settings.maxImportBytes ?? MAX_IMPORT_BYTES;
-  const batch = await readBatch(request, maxBytes);
-  await serveOperation(context, request, response, {
-    name: isImport ? 'mixpanel.import' : 'mixpanel.unknown',
-    details: 'records' in batch ? { events: batch.records.length } : {},
-    answer() {
-      if (!isImport) return refuse(404, 'Not Found', 'Not Found');
-      if (projectId === null) {
-        // As it comes, whoever asks is taken for a project's secret.
-        return refuse(401, 'Unauthorized', 'Unauthorized, invalid project secret.');
-      }
-      const owner = findOwner(projects, region, request);
-      if (!owner) return refuse(401, 'Unauthorized', 'Invalid credentials');
-      const { project, account } = owner;
-      if (project.id !== projectId) return refuse(403, 'Forbidden', 'Forbidden');
-      if (!account.importAllowed || !project.settings.importAllowed) {
-        return refuse(401, 'Unauthorized', 'Invalid credentials');
-      }
-      const isStrict = request.query.get('strict') === '1';
-      for (const text of findBadManners(batch, isStrict)) calls.complain(text);
-      return importBatch(project, batch, { isStrict, now: clock.now() });
-    },
-  });
+  batch: Batch,
+): SandboxReply {
+  const caller = findImporter(projects, request);
+  if ('status' in caller) return caller;
+  const isStrict = request.query.get('strict') === '1';
+  for (const text of findBadManners(batch, isStrict)) calls.complain(text);
+  const { project } = caller;
+  const opened = openBatch(batch, project.settings.maxImportBytes);
+  if ('error' in opened) return refuse(opened);
+  const { good, failed } = importRecords(project, opened, { isStrict, now: clock.now() });
+  if (isStrict) {
+    return failed.length > 0
+      ? refuseRecords(good, failed)
+      : accept(Math.max(0, good - project.settings.liesAbout));
+  }
+  return opened.isParameter ? answerOutcome(request, { good, failed: [] }) : accept(opened.records.length);
 }
 
-function importBatch(
+/** A service account with the id of its project, or the project's own secret, token or key. */
+function findImporter(projects: readonly MixpanelProject[], request: SandboxRequest): Caller | SandboxReply {
+  const projectId = request.query.get('project_id');
+  const caller = findCaller(projects, request, true) ?? findByKey(projects, request.query.get('api_key'));
+  if (projectId === null && (!caller || caller.account)) {
+    // As it comes, whoever asks is taken for a project's secret.
+    return refuse(unauthorized('Unauthorized, invalid project secret.'));
+  }
+  if (!caller) return refuse(unauthorized('Invalid credentials'));
+  const { project, account } = caller;
+  if (projectId !== null && project.id !== projectId)
+    return refuse({ code: 403, error: 'Forbidden', status: 'Forbidden' });
+  const isAllowed = project.settings.importAllowed && account?.importAllowed !== false;
+  return isAllowed ? caller : refuse(unauthorized('Invalid credentials'));
+}
+
+function unauthorized(error: string): Refusal {
+  return { code: 401, error, status: 'Unauthorized' };
+}
+
+function importRecords(
   project: MixpanelProject,
-  batch: Batch,
+  { records, bytes }: Records,
   { isStrict, now }: { isStrict: boolean; now: number },
-): SandboxReply {
+): { good: number; failed: unknown[] } {
   const { settings, imported } = project;
-  if ('fault' in batch) {
-    return batch.fault === 'too large'
-      ? refuseSize(`${settings.maxImportBytes} bytes`)
-      : refuse(400, 'Bad Request', 'unable to parse the request body');
-  }
-  const { records } = batch;
-  if (records.length > MAX_EVENTS) return refuseSize(`${MAX_EVENTS} events`);
   if (settings.idMerge === 'SIMPLIFIED' && records.some(isIdentityEvent)) {
-    return isStrict
-      ? refuseRecords(0, [
-          'identity events are not allowed when project is using simplified identity management',
-        ])
-      : accept(records.length);
+    const message = 'identity events are not allowed when project is using simplified identity management';
+    return { good: 0, failed: [message] };
   }
-  const rules = { idMerge: settings.idMerge, now, mayBeLarge: batch.bytes >= LARGE_BATCH_BYTES };
+  const rules = { idMerge: settings.idMerge, now, mayBeLarge: bytes >= LARGE_BATCH_BYTES };
   const failed: unknown[] = [];
   for (const [index, record] of records.entries()) {
-    const checked = checkEvent(record, rules);
+    const checked = checkEvent(isStrict ? record : fillIn(record), rules);
     const failure = 'failure' in checked ? checked.failure : refusalOf(project, checked.event);
-    if (failure) {
-      const { insertId, field, message } = failure;
-      failed.push(
-        settings.namesFailures
-          ? {
-              ...(settings.tellsIndex ? { index } : {}),
-              [settings.insertIdSpelling]: insertId,
-              field,
-              message,
-            }
-          : message,
-      );
-    } else if ('event' in checked && !('$ignore' in checked.event.properties)) {
-      // One with $ignore is accepted, and dropped.
-      imported.add(checked.event);
-    }
+    if (failure) failed.push(toFailedRecord(project, index, failure));
+    // One with $ignore is accepted, and dropped.
+    else if ('event' in checked && !('$ignore' in checked.event.properties)) imported.add(checked.event);
   }
-  if (!isStrict) return accept(records.length);
-  if (failed.length > 0) return refuseRecords(records.length - failed.length, failed);
-  return accept(Math.max(0, records.length - settings.liesAbout));
+  return { good: records.length - failed.length, failed };
 }
 
-function isIdentityEvent(record: unknown): boolean {
-  return IDENTITY_EVENTS.includes((record as { event?: unknown } | null)?.event);
+function toFailedRecord({ settings }: MixpanelProject, index: number, failure: EventFailure): unknown {
+  const { insertId, field, message } = failure;
+  if (!settings.namesFailures) return message;
+  return { ...(settings.tellsIndex ? { index } : {}), [settings.insertIdSpelling]: insertId, field, message };
 }
 
 function refusalOf(
@@ -107,29 +90,4 @@ function refusalOf(
     (one) => (one.insertId ?? insertId) === insertId && (one.event ?? event) === event,
   );
   return refusal && { insertId, field: 'event', message: refusal.message };
-}
-
-function accept(count: number): SandboxReply {
-  return { status: 200, body: { code: 200, num_records_imported: count, status: 'OK' } };
-}
-
-function refuse(code: number, status: string, error: string): SandboxReply {
-  return { status: code, body: { code, error, status } };
-}
-
-function refuseSize(limit: string): SandboxReply {
-  return refuse(413, 'Request Entity Too Large', `request exceeds max limit of ${limit}`);
-}
-
-function refuseRecords(importedCount: number, failed: unknown[]): SandboxReply {
-  return {
-    status: 400,
-    body: {
-      code: 400,
-      error: 'some data points in the request failed validation',
-      status: 'Bad Request',
-      num_records_imported: importedCount,
-      failed_records: failed,
-    },
-  };
 }

@@ -2,6 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { SandboxClock } from '../clock.ts';
 import { createRateLimit } from '../rate-limit.ts';
 import { createImportedEvents, type ImportedEvents } from './imported-events.ts';
+import type { WrittenProfiles } from './profiles.ts';
+import { DEFAULT_SETTINGS, type MixpanelSettings } from './settings.ts';
+
+export type { MixpanelSettings };
 
 export interface Member {
   distinctId: string;
@@ -30,48 +34,6 @@ export interface CohortOptions {
   members: Member[] | MemberList;
 }
 
-export interface MixpanelSettings {
-  queriesPerHour: number;
-  concurrentQueries: number;
-  defaultPageSize: number;
-  laterPagesCount: boolean;
-  sessionLifeMs: number;
-  totalOnFirstPageOnly: boolean;
-  /** Added to the total that is told. */
-  totalError: number;
-  /** The only Data View that can be read; null: the project has none. */
-  workspaceId: string | null;
-  /** Query API is part of the plan. */
-  hasApi: boolean;
-  /** Later pages show the cohort as it was at the first one; without, as it is by then. */
-  keepsSnapshots: boolean;
-  /** SIMPLIFIED: events need no distinct_id beside $user_id or $device_id, and those that merge identities are refused. */
-  idMerge: 'ORIGINAL' | 'SIMPLIFIED';
-  /** Its service accounts may import. */
-  importAllowed: boolean;
-  /** Of one import, once it is uncompressed. */
-  maxImportBytes: number;
-  /** What the answer calls the $insert_id of a record that failed. */
-  insertIdSpelling: 'insert_id' | '$insert_id';
-  /** Records that failed are told with their index; without, only the messages are. */
-  namesFailures: boolean;
-  /** Places in the batch of records that failed. */
-  tellsIndex: boolean;
-  /** Events that are refused whatever they look like. */
-  refusedEvents: RefusedEvent[];
-  /** Taken off the number that is told of an import that went well. */
-  liesAbout: number;
-  /** Without, events are counted only, so that any number of them can be imported. */
-  keepsEvents: boolean;
-}
-
-/** Meets events of this $insert_id and of this name; of any where none is given. */
-export interface RefusedEvent {
-  insertId?: string | undefined;
-  event?: string | undefined;
-  message: string;
-}
-
 export interface ServiceAccount {
   secret: string;
   isRevoked: boolean;
@@ -79,13 +41,29 @@ export interface ServiceAccount {
   importAllowed: boolean;
 }
 
+/** Pages of one query show who it meant when its first page was asked for. */
+export interface EngageSession {
+  members: MemberList;
+  /** Of the query. */
+  key: string;
+  pageSize: number;
+  at: number;
+}
+
 export interface MixpanelProject {
   id: string;
   region: 'US' | 'EU' | 'IN';
+  /** Names the project in what is sent to it; no secret. */
+  token: string;
+  /** Opens imports and queries without a service account. */
+  secret: string;
   settings: MixpanelSettings;
   accounts: Map<string, ServiceAccount>;
   cohorts: Map<number, SandboxCohort>;
-  sessions: Map<string, { members: MemberList; cohortId: number; pageSize: number; at: number }>;
+  /** What was written of people, and of groups: it wins over what cohorts say of them. */
+  profiles: WrittenProfiles;
+  groups: WrittenProfiles;
+  sessions: Map<string, EngageSession>;
   queries: ReturnType<typeof createRateLimit>;
   /** Queries under way, and the most that ever were. */
   running: number;
@@ -103,45 +81,34 @@ export interface MixpanelProject {
   deleteCohort(cohortId: number): void;
 }
 
-/** What Mixpanel's answer to a larger one names. */
-export const MAX_IMPORT_BYTES = 2_097_152;
+/** Of every group: a project of the sandbox has one kind of them. */
+export const DATA_GROUP_ID = 12_345;
 
 let nextProjectId = 2_000_000;
 let nextCohortId = 5_000_000;
 
 export function createMixpanelProject(
   clock: SandboxClock,
-  options: { id?: string; region?: 'US' | 'EU' | 'IN' } & Partial<MixpanelSettings> = {},
+  options: Partial<Pick<MixpanelProject, 'id' | 'region' | 'token' | 'secret'> & MixpanelSettings> = {},
 ): MixpanelProject {
-  const { id = String(nextProjectId++), region = 'US', ...given } = options;
-  const settings: MixpanelSettings = {
-    queriesPerHour: 60,
-    concurrentQueries: 5,
-    defaultPageSize: 1000,
-    laterPagesCount: false,
-    sessionLifeMs: 30 * 60_000,
-    totalOnFirstPageOnly: false,
-    totalError: 0,
-    workspaceId: null,
-    hasApi: true,
-    keepsSnapshots: true,
-    idMerge: 'SIMPLIFIED',
-    importAllowed: true,
-    maxImportBytes: MAX_IMPORT_BYTES,
-    insertIdSpelling: 'insert_id',
-    namesFailures: true,
-    tellsIndex: true,
-    refusedEvents: [],
-    liesAbout: 0,
-    keepsEvents: true,
-    ...given,
-  };
+  const {
+    id = String(nextProjectId++),
+    region = 'US',
+    token = randomBytes(16).toString('hex'),
+    secret: projectSecret = randomBytes(16).toString('hex'),
+    ...given
+  } = options;
+  const settings: MixpanelSettings = { ...DEFAULT_SETTINGS, ...given };
   const project: MixpanelProject = {
     id,
     region,
+    token,
+    secret: projectSecret,
     settings,
     accounts: new Map(),
     cohorts: new Map(),
+    profiles: new Map(),
+    groups: new Map(),
     sessions: new Map(),
     queries: createRateLimit(clock, 3_600_000, () => settings.queriesPerHour),
     running: 0,
@@ -171,6 +138,6 @@ export function createMixpanelProject(
   return project;
 }
 
-function toList(members: Member[] | MemberList): MemberList {
+export function toList(members: Member[] | MemberList): MemberList {
   return Array.isArray(members) ? { count: members.length, member: (index) => members[index]! } : members;
 }
