@@ -1,7 +1,8 @@
 import { type App, startApp } from './app.ts';
-import { EnvError, readEnv } from './env.ts';
+import { EnvError, readEnv, VARIABLES } from './env.ts';
 import { StartError } from './errors.ts';
 import { createLogger } from './logger.ts';
+import { findUnknownVariables } from './unknown-variables.ts';
 
 /** A service that is told to stop has this long; then it goes anyway, and others take up what it had. */
 const STOP_PATIENCE_MS = 10_000;
@@ -10,6 +11,7 @@ const EXIT_PATIENCE_MS = 500;
 
 const env = readEnvOrExit();
 const logger = createLogger(env);
+for (const told of findUnknownVariables(process.env, VARIABLES)) logger.warn(told);
 const starting = startApp({ env, logger });
 
 let isStopping = false;
