@@ -26,15 +26,18 @@ const isOnce = process.argv.includes('--once');
 const SYNC_INTERVAL = '2m';
 
 const stops: (() => Promise<unknown>)[] = [];
+/** What must be over before anything is stopped: it may just be starting a PostgreSQL. */
+let starting: Promise<unknown> = Promise.resolve();
 let isStopping = false;
-process.once('SIGINT', () => stop(0));
-process.once('SIGTERM', () => stop(0));
+// npm passes on what the terminal has sent already, so each of them may come twice.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, interrupt);
 
 try {
   const isEqual = await demonstrate();
   if (isOnce || !isEqual) await stop(isEqual ? 0 : 1);
 } catch (error) {
-  say(`The demo failed: ${error instanceof Error ? error.message : String(error)}`);
+  // Whatever is under way at a stop fails.
+  if (!isStopping) say(`The demo failed: ${error instanceof Error ? error.message : String(error)}`);
   await stop(1);
 }
 
@@ -44,7 +47,9 @@ async function demonstrate(): Promise<boolean> {
   const sandbox = await startSandbox();
   stops.push(() => sandbox.stop());
   const sample = seedSample(sandbox);
-  const { app, url, token } = await startService(sandbox);
+  const service = startService(sandbox);
+  starting = service.catch(() => undefined);
+  const { app, url, token } = await service;
   say(`Up after ${((performance.now() - startedAt) / 1000).toFixed(1)} s: ${url}\n`);
 
   const api = createApi(url, token);
@@ -274,9 +279,15 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+function interrupt(): void {
+  if (!isStopping) say('\nStopping …');
+  void stop(0);
+}
+
 async function stop(exitCode: number): Promise<void> {
   if (isStopping) return;
   isStopping = true;
+  await starting;
   for (const stopPart of stops.reverse()) await stopPart().catch((error) => say(String(error)));
   process.exit(exitCode);
 }

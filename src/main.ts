@@ -23,10 +23,9 @@ try {
   logger.info({ roles: [...env.roles], ...(app.url ? { url: app.url } : {}), partners }, 'Cohort Sync is up');
   if (app.firstSecret !== undefined) tellFirstSteps(app.url, app.firstSecret);
 } catch (error) {
-  // What an operator can see to needs no stack.
-  if (error instanceof StartError) logger.fatal(`The service cannot start. ${error.message}`);
-  else logger.fatal({ err: error }, 'the service could not start');
-  process.exitCode = 1;
+  // Ctrl-C reaches initdb too, which then fails.
+  if (isStopping) logger.info('stopped before it was up');
+  else tellWhyNot(error);
 }
 
 /** Also while it is still starting: what was started is stopped. */
@@ -52,6 +51,13 @@ function readEnvOrExit() {
     process.stderr.write(`${error.message}\n`);
     process.exit(1);
   }
+}
+
+function tellWhyNot(error: unknown): void {
+  // What an operator can see to needs no stack.
+  if (error instanceof StartError) logger.fatal(`The service cannot start. ${error.message}`);
+  else logger.fatal({ err: error }, 'the service could not start');
+  process.exitCode = 1;
 }
 
 /** Once, at the very first start; to the terminal and not to the log, because it holds a secret. */
