@@ -28,7 +28,7 @@ const SYNC_INTERVAL = '2m';
 const stops: (() => Promise<unknown>)[] = [];
 /** What must be over before anything is stopped: it may just be starting a PostgreSQL. */
 let starting: Promise<unknown> = Promise.resolve();
-let isStopping = false;
+const stopping = new AbortController();
 // npm passes on what the terminal has sent already, so each of them may come twice.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, interrupt);
 
@@ -37,7 +37,8 @@ try {
   if (isOnce || !isEqual) await stop(isEqual ? 0 : 1);
 } catch (error) {
   // Whatever is under way at a stop fails.
-  if (!isStopping) say(`The demo failed: ${error instanceof Error ? error.message : String(error)}`);
+  if (!stopping.signal.aborted)
+    say(`The demo failed: ${error instanceof Error ? error.message : String(error)}`);
   await stop(1);
 }
 
@@ -136,12 +137,12 @@ async function startService(sandbox: Sandbox): Promise<{ app: App; url: string; 
 async function startOnFreePort(env: Env): Promise<App> {
   const logger = createLogger(env);
   try {
-    return await startApp({ env, logger });
+    return await startApp({ env, logger, signal: stopping.signal });
   } catch (error) {
     const { cause } = error as { cause?: NodeJS.ErrnoException };
     if (cause?.code !== 'EADDRINUSE') throw error;
     say(`Port ${env.port} is taken, so the service takes another one.`);
-    return await startApp({ env: { ...env, port: 0 }, logger });
+    return await startApp({ env: { ...env, port: 0 }, logger, signal: stopping.signal });
   }
 }
 
@@ -280,13 +281,13 @@ function say(text: string): void {
 }
 
 function interrupt(): void {
-  if (!isStopping) say('\nStopping …');
+  if (!stopping.signal.aborted) say('\nStopping …');
   void stop(0);
 }
 
 async function stop(exitCode: number): Promise<void> {
-  if (isStopping) return;
-  isStopping = true;
+  if (stopping.signal.aborted) return;
+  stopping.abort();
   await starting;
   for (const stopPart of stops.reverse()) await stopPart().catch((error) => say(String(error)));
   process.exit(exitCode);

@@ -41,18 +41,23 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** Starts the parts of the service that env.roles names. What was started is stopped again when a later part fails. */
+/**
+ * Starts the parts of the service that env.roles names. What was started is stopped again when a later part fails, or when the
+ * signal aborts meanwhile, whose reason it then throws.
+ */
 export async function startApp(options: {
   env: Env;
   logger: Logger;
   /** The database's, unless given. */
   clock?: Clock;
   onStatement?: (text: string) => void;
+  signal?: AbortSignal;
 }): Promise<App> {
-  const { env, logger } = options;
+  const { env, logger, signal } = options;
   const stops = createStops(logger);
   try {
     const databaseUrl = env.databaseUrl ?? (await openEmbedded(env, logger, stops));
+    signal?.throwIfAborted();
     const open = (maxConnections: number, limits: SessionLimits) => {
       const database = connectDatabase({
         url: databaseUrl,
@@ -69,9 +74,11 @@ export async function startApp(options: {
     await migrate(databaseUrl, db).catch((error) => {
       throw explainDatabaseError(error, env, databaseUrl);
     });
+    signal?.throwIfAborted();
     const clock = options.clock ?? (await openClock(db, logger, stops));
     const boss = await startBoss({ databaseUrl, logger, supervise: env.roles.has('worker') });
     stops.add('job queue', () => boss.stop());
+    signal?.throwIfAborted();
     const keys = env.encryptionKeys ?? [
       Buffer.from(await keepSecret(env.dataDir, 'encryption-key', generateKey), 'base64'),
     ];

@@ -12,9 +12,9 @@ const EXIT_PATIENCE_MS = 500;
 const env = readEnvOrExit();
 const logger = createLogger(env);
 for (const told of findUnknownVariables(process.env, VARIABLES)) logger.warn(told);
-const starting = startApp({ env, logger });
+const stopping = new AbortController();
+const starting = startApp({ env, logger, signal: stopping.signal });
 
-let isStopping = false;
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
 
 try {
@@ -24,14 +24,14 @@ try {
   if (app.firstSecret !== undefined) tellFirstSteps(app.url, app.firstSecret);
 } catch (error) {
   // Ctrl-C reaches initdb too, which then fails.
-  if (isStopping) logger.info('stopped before it was up');
+  if (stopping.signal.aborted) logger.info('stopped before it was up');
   else tellWhyNot(error);
 }
 
 /** Also while it is still starting: what was started is stopped. */
 function stop(signal: NodeJS.Signals): void {
-  if (isStopping) return;
-  isStopping = true;
+  if (stopping.signal.aborted) return;
+  stopping.abort();
   logger.info({ signal }, 'stopping');
   setTimeout(() => process.exit(1), STOP_PATIENCE_MS).unref();
   starting
