@@ -133,6 +133,7 @@ export const runColumns = columnsOf<SyncRunRow>('sync_runs', ['id', 'export_id']
   finished_at: true,
   ledger_deleted_at: true,
   cancel_requested_at: true,
+  cancel_requested_by: true,
   cancel_cause: true,
   error_code: true,
   error_message: true,

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import {
   Kysely,
   PostgresAdapter,
@@ -7,10 +8,14 @@ import {
   PostgresQueryCompiler,
 } from 'kysely';
 import pg from 'pg';
+import { breakConnection } from './break-connection.ts';
 import { serveHotStatements } from './hot-client.ts';
 import { type SessionLimits, setLimits } from './session-limits.ts';
 import type { Tables } from './tables.ts';
 import { typeParsers } from './type-parsers.ts';
+
+/** Whoever still has a connection then has been left by those who stopped before. */
+const STOP_PATIENCE_MS = 1_000;
 
 export type Db = Kysely<Tables>;
 
@@ -31,6 +36,7 @@ export interface DatabaseOptions {
 export interface Database {
   db: Db;
   pool: pg.Pool;
+  /** Waits for connections that are in use, for a moment; then they are broken off. */
   stop(): Promise<void>;
 }
 
@@ -59,11 +65,21 @@ export function connectDatabase(options: DatabaseOptions): Database {
   // listen to meanwhile, would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('connect', (client) => serveHotStatements(client, { isNamed: options.preparedStatements ?? true }));
+  const open = new Set<pg.PoolClient>();
+  pool.on('connect', (client) => open.add(client));
+  pool.on('remove', (client) => open.delete(client));
   const db = createDb(pool, options.onStatement);
+
+  async function stop() {
+    const ended = db.destroy().then(() => true);
+    const late = wait(STOP_PATIENCE_MS, false, { ref: false });
+    if (!(await Promise.race([ended, late]))) open.forEach(breakConnection);
+  }
+
   return {
     db,
     pool,
-    stop: () => (stopped ??= db.destroy()),
+    stop: () => (stopped ??= stop()),
   };
 }
 

@@ -20,8 +20,16 @@ export async function startDatabaseClock(db: Db, onError: (error: unknown) => vo
     // Within what the answer's way may have taken nothing is known better than before.
     if (Math.abs(fresh.aheadMs - aheadMs) > fresh.uncertaintyMs) aheadMs = fresh.aheadMs;
   }
-  const timer = setInterval(() => void ask().catch(onError), ASK_INTERVAL_MS).unref();
-  return { now: () => new Date(performance.now() + aheadMs), stop: () => clearInterval(timer) };
+  let isStopped = false;
+  const tell = (error: unknown) => isStopped || onError(error);
+  const timer = setInterval(() => void ask().catch(tell), ASK_INTERVAL_MS).unref();
+  return {
+    now: () => new Date(performance.now() + aheadMs),
+    stop() {
+      isStopped = true;
+      clearInterval(timer);
+    },
+  };
 }
 
 /** How far the database is ahead of the counter of this process, which no change of the machine's clock touches. */

@@ -1,11 +1,16 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
+import { breakConnection } from './break-connection.ts';
 
 const CHANNEL = 'cohort_sync';
 const MAX_RECONNECT_MS = 5_000;
 /** A connection that is dead without saying so is found out by this. */
 const PING_INTERVAL_MS = 10_000;
+/** What a server that is there takes to end a connection. */
+const STOP_PATIENCE_MS = 1_000;
 
 export interface Listener {
+  /** Bounded in time. */
   stop(): Promise<void>;
 }
 
@@ -71,8 +76,9 @@ export function startListener(options: {
     async stop() {
       isStopped = true;
       clearTimeout(timer);
-      await connecting;
-      await client?.end().catch(() => undefined);
+      const ended = connecting.then(() => client?.end()).catch(() => undefined);
+      await Promise.race([ended, wait(STOP_PATIENCE_MS, undefined, { ref: false })]);
+      if (client) breakConnection(client);
       client = undefined;
     },
   };

@@ -15,6 +15,7 @@ import * as announceQueries from './migrations/0014-announce-queries.ts';
 import * as rateLimits from './migrations/0015-rate-limits.ts';
 import * as sourceNotes from './migrations/0016-source-notes.ts';
 import * as runFacts from './migrations/0017-run-facts.ts';
+import * as cancelRequestedBy from './migrations/0018-cancel-requested-by.ts';
 
 /** In order of their numbers; a merged one is never edited. */
 const migrations = {
@@ -33,6 +34,7 @@ const migrations = {
   '0015-rate-limits': rateLimits,
   '0016-source-notes': sourceNotes,
   '0017-run-facts': runFacts,
+  '0018-cancel-requested-by': cancelRequestedBy,
 };
 
 /** Brings the database to the newest migration. Any number of processes may call it at once: the first

@@ -1,5 +1,6 @@
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import type pg from 'pg';
+import { breakConnection } from './break-connection.ts';
 import { cancelStatement } from './cancel-statement.ts';
 import { createDb, type Db } from './connect.ts';
 import { createFairSlots } from './fair-slots.ts';
@@ -139,7 +140,7 @@ function leaseUntil(
 
   function cancel(): void {
     if (underWay === 0) return;
-    patience = setTimeout(() => breakOff(client), CANCEL_PATIENCE_MS);
+    patience = setTimeout(() => breakConnection(client), CANCEL_PATIENCE_MS);
     // If the server could not be asked, the statement ends by itself or with its connection.
     cancelling = cancelStatement(client).catch(() => undefined);
   }
@@ -207,10 +208,4 @@ async function untilAborted<Result>(
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-/** Everything that is under way on the connection fails at once. */
-function breakOff(client: pg.PoolClient): void {
-  const { connection } = client as unknown as { connection: { stream: { destroy(): void } } };
-  connection.stream.destroy();
 }

@@ -206,6 +206,8 @@ interface SyncRunTable {
   /** When what it did with whom was deleted; the counts stay. */
   ledger_deleted_at: Date | null;
   cancel_requested_at: Date | null;
+  /** The name of the token. */
+  cancel_requested_by: string | null;
   cancel_cause: CancelCause | null;
   error_code: SyncErrorCode | null;
   error_message: string | null;

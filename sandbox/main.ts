@@ -27,8 +27,7 @@ const sandbox = await startSandbox({ firstPort }).catch((error: NodeJS.ErrnoExce
   process.exit(1);
 });
 const stop = () => void sandbox.stop().then(() => process.exit(0));
-process.on('SIGINT', stop);
-process.on('SIGTERM', stop);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
 
 const sample = seedSample(sandbox);
 const environment = Object.entries(sandbox.env).map(([name, value]) => `${name}=${value}`);

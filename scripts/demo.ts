@@ -26,15 +26,19 @@ const isOnce = process.argv.includes('--once');
 const SYNC_INTERVAL = '2m';
 
 const stops: (() => Promise<unknown>)[] = [];
-let isStopping = false;
-process.once('SIGINT', () => stop(0));
-process.once('SIGTERM', () => stop(0));
+/** What must be over before anything is stopped: it may just be starting a PostgreSQL. */
+let starting: Promise<unknown> = Promise.resolve();
+const stopping = new AbortController();
+// npm passes on what the terminal has sent already, so each of them may come twice.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, interrupt);
 
 try {
   const isEqual = await demonstrate();
   if (isOnce || !isEqual) await stop(isEqual ? 0 : 1);
 } catch (error) {
-  say(`The demo failed: ${error instanceof Error ? error.message : String(error)}`);
+  // Whatever is under way at a stop fails.
+  if (!stopping.signal.aborted)
+    say(`The demo failed: ${error instanceof Error ? error.message : String(error)}`);
   await stop(1);
 }
 
@@ -44,7 +48,9 @@ async function demonstrate(): Promise<boolean> {
   const sandbox = await startSandbox();
   stops.push(() => sandbox.stop());
   const sample = seedSample(sandbox);
-  const { app, url, token } = await startService(sandbox);
+  const service = startService(sandbox);
+  starting = service.catch(() => undefined);
+  const { app, url, token } = await service;
   say(`Up after ${((performance.now() - startedAt) / 1000).toFixed(1)} s: ${url}\n`);
 
   const api = createApi(url, token);
@@ -131,12 +137,12 @@ async function startService(sandbox: Sandbox): Promise<{ app: App; url: string; 
 async function startOnFreePort(env: Env): Promise<App> {
   const logger = createLogger(env);
   try {
-    return await startApp({ env, logger });
+    return await startApp({ env, logger, signal: stopping.signal });
   } catch (error) {
     const { cause } = error as { cause?: NodeJS.ErrnoException };
     if (cause?.code !== 'EADDRINUSE') throw error;
     say(`Port ${env.port} is taken, so the service takes another one.`);
-    return await startApp({ env: { ...env, port: 0 }, logger });
+    return await startApp({ env: { ...env, port: 0 }, logger, signal: stopping.signal });
   }
 }
 
@@ -274,9 +280,15 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+function interrupt(): void {
+  if (!stopping.signal.aborted) say('\nStopping …');
+  void stop(0);
+}
+
 async function stop(exitCode: number): Promise<void> {
-  if (isStopping) return;
-  isStopping = true;
+  if (stopping.signal.aborted) return;
+  stopping.abort();
+  await starting;
   for (const stopPart of stops.reverse()) await stopPart().catch((error) => say(String(error)));
   process.exit(exitCode);
 }

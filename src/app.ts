@@ -7,12 +7,13 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../db/embedded-pos
 import { isMigrated, migrateToLatest } from '../db/migrate.ts';
 import { ENGINE_LIMITS, GATEWAY_LIMITS, type SessionLimits, WEBHOOK_LIMITS } from '../db/session-limits.ts';
 import { createSharedPool } from '../db/shared-pool.ts';
+import { createStops, type Stops } from './app/stops.ts';
 import type { Clock } from './clock.ts';
 import type { GatewayDeps } from './context.ts';
 import { generateKey, generatePassword, keepSecret } from './data-dir.ts';
 import type { Env } from './env.ts';
 import { StartError } from './errors.ts';
-import { type Carrier, startCarrier } from './events/start-carrier.ts';
+import { startCarrier } from './events/start-carrier.ts';
 import { findViewerBySecret, hashSecret } from './resolvers/api-token.ts';
 import { ensureFirstProject } from './resolvers/project.ts';
 import { buildSchema } from './schema/schema.ts';
@@ -26,9 +27,9 @@ import { createIterableTurns } from './sync/iterable-turns.ts';
 import { type Live, startLive } from './sync/live.ts';
 import { createMixpanelSlots } from './sync/mixpanel-slots.ts';
 import { rotateSecrets } from './sync/rotate-secrets.ts';
-import { type Scheduler, startScheduler } from './sync/scheduler.ts';
+import { startScheduler } from './sync/scheduler.ts';
 import { createSeats } from './sync/seats.ts';
-import { startWorker, type Worker } from './sync/worker.ts';
+import { startWorker } from './sync/worker.ts';
 
 export interface App {
   /** Where the gateway listens; undefined in a process without one. */
@@ -36,27 +37,27 @@ export interface App {
   /** The secret of the first token, when this start generated it. */
   firstSecret: string | undefined;
   sync: SyncDeps;
-  /** Stops taking work, lets running batches finish, closes everything. Stopping twice is fine. */
+  /** Stops taking work, lets running batches finish, closes everything, within ten seconds. Stopping twice is fine. */
   stop(): Promise<void>;
 }
 
-/** Starts the parts of the service that env.roles names. What was started is stopped again when a later part fails. */
+/**
+ * Starts the parts of the service that env.roles names. What was started is stopped again when a later part fails, or when the
+ * signal aborts meanwhile, whose reason it then throws.
+ */
 export async function startApp(options: {
   env: Env;
   logger: Logger;
   /** The database's, unless given. */
   clock?: Clock;
   onStatement?: (text: string) => void;
+  signal?: AbortSignal;
 }): Promise<App> {
-  const { env, logger } = options;
-  const stops: (() => Promise<unknown>)[] = [];
-  const stopAll = async () => {
-    for (const stop of stops.reverse()) {
-      await stop().catch((error) => logger.warn({ err: error }, 'a part did not stop cleanly'));
-    }
-  };
+  const { env, logger, signal } = options;
+  const stops = createStops(logger);
   try {
     const databaseUrl = env.databaseUrl ?? (await openEmbedded(env, logger, stops));
+    signal?.throwIfAborted();
     const open = (maxConnections: number, limits: SessionLimits) => {
       const database = connectDatabase({
         url: databaseUrl,
@@ -66,16 +67,18 @@ export async function startApp(options: {
         onIdleError: (error) => logger.warn({ err: error }, 'a database connection broke'),
         onStatement: options.onStatement,
       });
-      stops.push(() => database.stop());
+      stops.add('database', () => database.stop());
       return database;
     };
     const { db } = open(env.databasePool.engine, ENGINE_LIMITS);
     await migrate(databaseUrl, db).catch((error) => {
       throw explainDatabaseError(error, env, databaseUrl);
     });
+    signal?.throwIfAborted();
     const clock = options.clock ?? (await openClock(db, logger, stops));
     const boss = await startBoss({ databaseUrl, logger, supervise: env.roles.has('worker') });
-    stops.push(() => boss.stop());
+    stops.add('job queue', () => boss.stop());
+    signal?.throwIfAborted();
     const keys = env.encryptionKeys ?? [
       Buffer.from(await keepSecret(env.dataDir, 'encryption-key', generateKey), 'base64'),
     ];
@@ -85,7 +88,7 @@ export async function startApp(options: {
     });
     if (rotated > 0) logger.info({ rotated }, 'stored secrets are now encrypted with the newest key');
     const mixpanelSlots = createMixpanelSlots(db);
-    stops.push(() => mixpanelSlots.stop());
+    stops.add('Mixpanel slots', () => mixpanelSlots.stop());
     const sync: SyncDeps = {
       db,
       clock,
@@ -107,7 +110,7 @@ export async function startApp(options: {
       const gatewaySync: GatewayDeps = { ...sync, db: pool.viewFor({}), pool, engine: sync };
       const webhooks = openShared(env.databasePool.webhooks, WEBHOOK_LIMITS);
       const live: Live = startLive({ db: gatewaySync.db, databaseUrl, logger });
-      stops.push(() => live.stop());
+      stops.add('live', () => live.stop());
       const schema = buildSchema();
       server = createServer({
         env,
@@ -119,41 +122,34 @@ export async function startApp(options: {
         isReady: () => isMigrated(gatewaySync.db),
       });
       const gateway = server;
-      stops.push(async () => {
+      stops.add('gateway', async () => {
         gateway.drain();
         await Promise.all([gateway.stop(), live.stop()]);
       });
       url = await server.listen();
       await removeAbandonedUploads();
     }
-    let worker: Worker | undefined;
+    const atWork: { stop(): Promise<void> }[] = [];
+    stops.add('worker and scheduler', () => Promise.all(atWork.map((part) => part.stop())));
     if (env.roles.has('worker')) {
-      worker = await startWorker(sync, boss.boss);
-      const started = worker;
-      stops.push(() => started.stop());
-      const carrier: Carrier = startCarrier(sync);
-      stops.push(() => carrier.stop());
+      atWork.push(await startWorker(sync, boss.boss));
+      atWork.push(startCarrier(sync));
     }
-    if (env.roles.has('scheduler')) {
-      const scheduler: Scheduler = startScheduler(sync);
-      stops.push(() => scheduler.stop());
-    }
+    if (env.roles.has('scheduler')) atWork.push(startScheduler(sync));
     // Last of all: a secret that is shown once must not be made by a start that fails.
     const firstSecret = env.roles.has('gateway') ? await bootstrap(sync) : undefined;
     server?.open();
-    let stopped: Promise<void> | undefined;
     return {
       url,
       firstSecret,
       sync,
       stop() {
         server?.drain();
-        stopped ??= stopAll();
-        return stopped;
+        return stops.stopAll();
       },
     };
   } catch (error) {
-    await stopAll();
+    await stops.stopAll();
     throw error;
   }
 }
@@ -169,11 +165,11 @@ async function migrate(databaseUrl: string, db: Db): Promise<void> {
   }
 }
 
-async function openClock(db: Db, logger: Logger, stops: (() => Promise<unknown>)[]): Promise<Clock> {
+async function openClock(db: Db, logger: Logger, stops: Stops): Promise<Clock> {
   const clock = await startDatabaseClock(db, (error) =>
     logger.warn({ err: error }, 'the database did not tell the time'),
   );
-  stops.push(async () => clock.stop());
+  stops.add('clock', async () => clock.stop());
   return clock;
 }
 
@@ -200,7 +196,7 @@ async function bootstrap({ db, env, clock, logger }: SyncDeps): Promise<string |
   return firstSecret;
 }
 
-async function openEmbedded(env: Env, logger: Logger, stops: (() => Promise<unknown>)[]): Promise<string> {
+async function openEmbedded(env: Env, logger: Logger, stops: Stops): Promise<string> {
   const onSetUp = () =>
     logger.info(
       { dataDir: env.dataDir },
@@ -214,7 +210,7 @@ async function openEmbedded(env: Env, logger: Logger, stops: (() => Promise<unkn
     const reason = error instanceof DataDirectoryError ? error : explainFileError(error);
     throw reason ? new StartError(`DATA_DIR: ${reason.message}`, { cause: error }) : error;
   });
-  stops.push(() => postgres.stop());
+  stops.add('PostgreSQL', () => postgres.stop());
   logger.debug({ dataDir: env.dataDir }, 'the embedded PostgreSQL is up');
   return postgres.url;
 }

@@ -227,6 +227,9 @@ const variables = z
     when: ({ value }) => typeof value === 'object' && value !== null,
   });
 
+/** The names of all that is read here. */
+export const VARIABLES: readonly string[] = Object.keys(variables.shape);
+
 /** Reads and checks every variable. Throws EnvError, which names every fault. Empty counts as unset. */
 export function readEnv(source: Record<string, string | undefined>, isTerminal: boolean): Env {
   const given = Object.fromEntries(

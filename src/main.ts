@@ -1,7 +1,8 @@
 import { type App, startApp } from './app.ts';
-import { EnvError, readEnv } from './env.ts';
+import { EnvError, readEnv, VARIABLES } from './env.ts';
 import { StartError } from './errors.ts';
 import { createLogger } from './logger.ts';
+import { findUnknownVariables } from './unknown-variables.ts';
 
 /** A service that is told to stop has this long; then it goes anyway, and others take up what it had. */
 const STOP_PATIENCE_MS = 10_000;
@@ -10,9 +11,10 @@ const EXIT_PATIENCE_MS = 500;
 
 const env = readEnvOrExit();
 const logger = createLogger(env);
-const starting = startApp({ env, logger });
+for (const told of findUnknownVariables(process.env, VARIABLES)) logger.warn(told);
+const stopping = new AbortController();
+const starting = startApp({ env, logger, signal: stopping.signal });
 
-let isStopping = false;
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
 
 try {
@@ -21,16 +23,15 @@ try {
   logger.info({ roles: [...env.roles], ...(app.url ? { url: app.url } : {}), partners }, 'Cohort Sync is up');
   if (app.firstSecret !== undefined) tellFirstSteps(app.url, app.firstSecret);
 } catch (error) {
-  // What an operator can see to needs no stack.
-  if (error instanceof StartError) logger.fatal(`The service cannot start. ${error.message}`);
-  else logger.fatal({ err: error }, 'the service could not start');
-  process.exitCode = 1;
+  // Ctrl-C reaches initdb too, which then fails.
+  if (stopping.signal.aborted) logger.info('stopped before it was up');
+  else tellWhyNot(error);
 }
 
 /** Also while it is still starting: what was started is stopped. */
 function stop(signal: NodeJS.Signals): void {
-  if (isStopping) return;
-  isStopping = true;
+  if (stopping.signal.aborted) return;
+  stopping.abort();
   logger.info({ signal }, 'stopping');
   setTimeout(() => process.exit(1), STOP_PATIENCE_MS).unref();
   starting
@@ -50,6 +51,13 @@ function readEnvOrExit() {
     process.stderr.write(`${error.message}\n`);
     process.exit(1);
   }
+}
+
+function tellWhyNot(error: unknown): void {
+  // What an operator can see to needs no stack.
+  if (error instanceof StartError) logger.fatal(`The service cannot start. ${error.message}`);
+  else logger.fatal({ err: error }, 'the service could not start');
+  process.exitCode = 1;
 }
 
 /** Once, at the very first start; to the terminal and not to the log, because it holds a secret. */

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { EnvError, readEnv } from '../src/env.ts';
+import { EnvError, readEnv, VARIABLES } from '../src/env.ts';
+import { findUnknownVariables } from '../src/unknown-variables.ts';
+import { createTestDatabase } from './support/database.ts';
 import { startService } from './support/service-process.ts';
 
 const key = () => randomBytes(32).toString('base64');
@@ -252,3 +254,52 @@ test.each(['src/main.ts', 'src/migrate-main.ts', 'src/token-main.ts'])(
     expect(output).not.toContain('hunter2');
   },
 );
+
+const unknownOf = (...names: string[]) =>
+  findUnknownVariables(Object.fromEntries(names.map((name) => [name, 'do-not-tell-this'])), VARIABLES);
+
+test.each([
+  ['ITERABLE_BASE_URL', 'ITERABLE_BASE_URL_US or ITERABLE_BASE_URL_EU'],
+  ['ITERABLE_REQUEST_PER_SECOND', 'ITERABLE_REQUESTS_PER_SECOND'],
+  ['MIXPANEL_QUERIES_HOUR', 'MIXPANEL_QUERIES_PER_HOUR'],
+  ['DYNAMIC_SYNC_INTERVALL', 'DYNAMIC_SYNC_INTERVAL'],
+  ['COHORT_REFRESH', 'COHORT_REFRESH_INTERVAL'],
+  ['RATE_LIMIT_TOKEN', 'RATE_LIMIT_PER_TOKEN'],
+  ['DATABASE_POOL', 'DATABASE_POOL_GATEWAY or DATABASE_POOL_WEBHOOKS or DATABASE_POOL_ENGINE'],
+  ['PERSISTED_OPERATION', 'PERSISTED_OPERATIONS'],
+  ['LOGLEVEL', 'LOG_LEVEL'],
+  ['iterable_batch_size', 'ITERABLE_BATCH_SIZE'],
+])('%s is not known, and the question is whether %s is meant', (name, meant) => {
+  expect(unknownOf(name)).toEqual([`${name} is not a variable of ours. Is ${meant} meant?`]);
+});
+
+test("a partner's name in front makes a variable look like one of ours, also when none is near", () => {
+  expect(unknownOf('ITERABLE_API_KEY')).toEqual(['ITERABLE_API_KEY is not a variable of ours.']);
+});
+
+test('what the service reads, what is empty and what other programs read is passed over', () => {
+  const others = `PATH HOME USER HOSTNAME PWD LANG TZ TERM TMPDIR CI DEBUG NODE_OPTIONS NODE_PATH NODE_EXTRA_CA_CERTS npm_config_cache
+    npm_lifecycle_event MALLOC_ARENA_MAX PGHOST PGPORT PGDATABASE SERVER_PORT HTTP_PORT HTTPS_PROXY NO_PROXY http_proxy DATABASE_HOST
+    DATABASE_USER DATABASE_NAME DATABASE_PUBLIC_URL DATABASE_URL_UNPOOLED TEST_DATABASE_URL REDIS_URL LOG_DIR LOG_FILE LOGNAME
+    XDG_DATA_DIRS DATA_PATH PUBLIC_DIR AWS_ROLE_ARN GITHUB_TOKEN SANDBOX_PORT`;
+  expect(unknownOf(...others.split(/\s+/), ...VARIABLES)).toEqual([]);
+  expect(findUnknownVariables({ ITERABLE_BASE_URL: '' }, VARIABLES)).toEqual([]);
+});
+
+test('a service that is started with such a variable warns of it by name, without its value, and starts', async () => {
+  const database = await createTestDatabase();
+  await using service = startService({
+    DATABASE_URL: database.url,
+    ENCRYPTION_KEY: key(),
+    ITERABLE_REQUEST_PER_SECOND: 'do-not-tell-this',
+  });
+  await service.up();
+  expect(service.logs().filter(({ level }) => level === 40)).toMatchObject([
+    {
+      msg: 'ITERABLE_REQUEST_PER_SECOND is not a variable of ours. Is ITERABLE_REQUESTS_PER_SECOND meant?',
+    },
+  ]);
+  expect(service.output()).not.toContain('do-not-tell-this');
+  await service.end('SIGTERM');
+  await database.drop();
+});

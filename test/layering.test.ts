@@ -33,6 +33,7 @@ const LEAVES = [
   'maybe-promise',
   'secrets',
   'shared-lookup',
+  'unknown-variables',
 ].map((name) => `src/${name}.ts`);
 
 type Floor =

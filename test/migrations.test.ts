@@ -27,6 +27,7 @@ const FROZEN = {
   '0015-rate-limits.ts': 'f9482c7d733d971d54e9741f3819f44fef8b7adef7ed5910e216218ec4f5b919',
   '0016-source-notes.ts': '068996d9c67e6ee3958e347e5fd59b7cd6c31cc0a7a4b83a01e914d3cc076ca2',
   '0017-run-facts.ts': '74ed7e3c2ee916cba14ff107ac241c902c27aa3a72c491688979e20eeeca0d91',
+  '0018-cancel-requested-by.ts': 'bea193d7ef864bcec3cb2d11217a3251fa83708918cb1343bbfc971046179961',
 };
 
 test('merged migrations are frozen', async () => {

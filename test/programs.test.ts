@@ -1,8 +1,14 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { expect, test } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
 import { createTestDatabase } from './support/database.ts';
-import { startService } from './support/service-process.ts';
+import { type ServiceProcess, startService } from './support/service-process.ts';
 import { startTestApp } from './support/test-app.ts';
+
+/** Each test starts processes; a busy machine must not fail it. */
+vi.setConfig({ testTimeout: 150_000 });
 
 /** The first of nine ports in a row. The system gives out none of these by itself, so no other test has one by chance. */
 const FIRST_PORT = 20_000 + Math.floor(Math.random() * 10_000);
@@ -69,4 +75,47 @@ test('before the first start there is nothing to make a token for', async () => 
     'There is no project yet. The first start of the service makes it, and shows its token.',
   );
   await database.drop();
+});
+
+/** Where a demo keeps what it needs, and what is left there. */
+async function makeTemporaryDirectory(): Promise<
+  AsyncDisposable & { path: string; left(): Promise<string[]> }
+> {
+  const path = await mkdtemp(join(tmpdir(), 'cohort-sync-programs-'));
+  return {
+    path,
+    left: () => readdir(path),
+    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
+  };
+}
+
+test('two demos at once, beside a service and a sandbox, have ports and data of their own and leave nothing behind', async () => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  await using temporary = await makeTemporaryDirectory();
+  const env = { PORT: new URL(app.url).port, TMPDIR: temporary.path };
+  const start = () => startService(env, 'scripts/demo.ts');
+  await using first = start();
+  await using second = start();
+  const upOf = (demo: ServiceProcess) => demo.untilOutput(/Up after [\d.]+ s: http:\/\/127\.0\.0\.1:\d+/);
+  const urls = (await Promise.all([first, second].map(upOf))).map((text) => text.split('s: ')[1]);
+  expect(new Set([app.url, ...urls]).size).toBe(3);
+  expect(await temporary.left()).toHaveLength(2);
+  for (const demo of [first, second]) {
+    // The terminal tells it, and npm once more.
+    process.kill(demo.pid, 'SIGINT');
+    process.kill(demo.pid, 'SIGINT');
+  }
+  expect(await Promise.all([first.exited(), second.exited()])).toEqual([0, 0]);
+  for (const demo of [first, second]) expect(demo.output()).not.toContain('failed');
+  expect(await temporary.left()).toEqual([]);
+});
+
+test('a demo that is interrupted while it starts leaves nothing behind', async () => {
+  await using temporary = await makeTemporaryDirectory();
+  await using demo = startService({ PORT: '0', TMPDIR: temporary.path }, 'scripts/demo.ts');
+  await demo.untilOutput(/Starting the sandbox/);
+  await expect.poll(() => temporary.left(), { timeout: 10_000 }).toHaveLength(1);
+  expect(await demo.end('SIGTERM')).toBe(0);
+  expect(demo.output()).not.toContain('failed');
+  expect(await temporary.left()).toEqual([]);
 });

@@ -10,7 +10,7 @@ import { startTestApp, type TestApp } from './support/test-app.ts';
 import { makeToken } from './support/tokens.ts';
 
 const FACTS = `query ($id: ID!) { syncRun(id: $id) {
-  status startedBy cancelRequestedAt notices noticeDetails { code message count }
+  status startedBy cancelRequestedAt cancelRequestedBy notices noticeDetails { code message count }
   waiting { reason message until }
   error { code } export { delay { reason achievableIntervalMinutes } } } }`;
 const factsOf = async (app: TestApp, id: string) => (await app.api.query(FACTS, { id })).syncRun;
@@ -160,4 +160,65 @@ test('a run says which token asked for it; one that came by itself says nobody',
   const scheduled = await app.untilRuns(startSync.export.id, 2);
   expect(scheduled).toMatchObject({ trigger: 'SCHEDULED' });
   expect((await factsOf(app, scheduled.id)).startedBy).toBeNull();
+});
+
+/** A cohort whose run waits for a worker that is not there, and a token of somebody else's. */
+async function queueRunOfSomebody(app: TestApp) {
+  await app.connect();
+  const [cohort] = await addCohorts(app, [people(1)]);
+  const { api: other } = await makeToken(app, 'ADMIN', { name: 'Somebody else' });
+  return { ...(await app.startSync(cohort!.id)), other };
+}
+
+const CANCEL = 'mutation ($id: ID!) { cancelSyncRun(runId: $id) { status } }';
+
+test.each([
+  ['cancelSyncRun', CANCEL],
+  ['stopExport', 'mutation ($exportId: ID!) { stopExport(exportId: $exportId) { status } }'],
+  ['disconnectIntegration', 'mutation { disconnectIntegration(input: { provider: ITERABLE }) { status } }'],
+  [
+    'connectMixpanel with another project',
+    'mutation ($input: ConnectMixpanelInput!) { connectMixpanel(input: $input) { status } }',
+  ],
+])('a run says which token asked for its end by %s, and nobody before', async (_what, mutation) => {
+  await using app = await startTestApp({ env: { ROLES: 'gateway' } });
+  const { runId, exportId, other } = await queueRunOfSomebody(app);
+  expect(await factsOf(app, runId)).toMatchObject({ cancelRequestedAt: null, cancelRequestedBy: null });
+  const mixpanel = app.sandbox.mixpanel.addProject();
+  const { username, secret } = mixpanel.addServiceAccount();
+  const input = {
+    region: 'US',
+    projectId: mixpanel.id,
+    serviceAccountUsername: username,
+    serviceAccountSecret: secret,
+  };
+  const given = { id: runId, exportId, input };
+  const used = Object.entries(given).filter(([name]) => mutation.includes(`$${name}:`));
+  await other.query(mutation, Object.fromEntries(used));
+  const facts = await factsOf(app, runId);
+  expect(facts).toMatchObject({ status: 'CANCELLED', cancelRequestedBy: 'Somebody else' });
+  expect(facts.cancelRequestedAt).not.toBeNull();
+  expect(facts.startedBy).not.toBe('Somebody else');
+});
+
+test('of two who ask for the end of a running run the first is told', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const [cohort] = await addCohorts(app, [people(1)]);
+  const released = Promise.withResolvers<void>();
+  const reached = Promise.withResolvers<void>();
+  const hold = () => {
+    reached.resolve();
+    return released.promise;
+  };
+  app.sandbox.faults.add({ operation: 'iterable.subscribe', hold });
+  const { runId } = await app.startSync(cohort!.id);
+  await reached.promise;
+  for (const name of ['First', 'Second']) {
+    const { api } = await makeToken(app, 'ADMIN', { name });
+    await api.query(CANCEL, { id: runId });
+  }
+  released.resolve();
+  await app.untilOver(runId);
+  expect(await factsOf(app, runId)).toMatchObject({ status: 'CANCELLED', cancelRequestedBy: 'First' });
 });

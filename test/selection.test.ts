@@ -52,7 +52,7 @@ const FILL = `
   update cohorts set description = 'Described', last_received_at = '2029-12-31', source_note = 'A note.', file_reading = '{"format":"CSV","delimiter":",","columns":["email"],"ignoredColumns":[],"rows":1,"emptyRows":2,"repeatedRows":3}';
   update exports set kept_count = 3, list_name = 'another';
   update sync_runs set error_code = 'INTERNAL', error_message = 'Why.', error_retryable = true, notices = '{one,two}',
-    pending_removals = 4, requests_sent = 5, started_by = 'somebody', cancel_requested_at = '2029-12-30',
+    pending_removals = 4, requests_sent = 5, started_by = 'somebody', cancel_requested_at = '2029-12-30', cancel_requested_by = 'somebody else',
     notice_details = '[{"code":"OTHER","message":"one","count":1},{"code":"OTHER","message":"two","count":null}]',
     wait_reason = 'RETRY', wait_until = '2029-12-31'`;
 

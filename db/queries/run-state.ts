@@ -103,14 +103,14 @@ export async function parkRun(db: Db, { runId, attempt }: RunAttempt, until: Dat
 
 /**
  * A run that waits in the queue or for approval ends at once, without what it has not sent; a running one is asked to end.
- * The first cause stays. Undefined when the run was over. Within a transaction.
+ * Who asks first stays, with the cause. by: the name of the token. Undefined when the run was over. Within a transaction.
  */
 export async function requestCancel(
   db: Db,
   runId: string,
-  request: { now: Date; cause: CancelCause; heldError?: RunError },
+  request: { now: Date; by: string; cause: CancelCause; heldError?: RunError },
 ): Promise<SyncRunRow | undefined> {
-  const { now, cause, heldError } = request;
+  const { now, by, cause, heldError } = request;
   const endWaiting = (waiting: 'QUEUED' | 'AWAITING_APPROVAL', error: RunError | undefined) =>
     db
       .updateTable('sync_runs')
@@ -120,6 +120,7 @@ export async function requestCancel(
         ...NO_WAIT,
         finished_at: now,
         cancel_requested_at: now,
+        cancel_requested_by: by,
         cancel_cause: cause,
         pending_removals: 0,
         error_code: error?.code ?? null,
@@ -139,6 +140,7 @@ export async function requestCancel(
     .updateTable('sync_runs')
     .set({
       cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, ${now})`,
+      cancel_requested_by: sql<string>`case when cancel_requested_at is null then ${by} else cancel_requested_by end`,
       cancel_cause: sql<CancelCause>`coalesce(cancel_cause, ${cause})`,
     })
     .where('id', '=', runId)

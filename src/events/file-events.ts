@@ -99,11 +99,13 @@ export async function fileEvents(deps: SyncDeps, signal: AbortSignal): Promise<v
       await wait(isHurried ? HURRIED_PAUSE_MS : PAUSE_MS);
     }
     for (const projectId of projectIds) {
+      if (signal.aborted) return;
       try {
         const isBusy = (await fileSome(deps, projectId)) === 'BUSY';
         if (isBusy) refusals.set(projectId, (refusals.get(projectId) ?? 0) + 1);
         else refusals.delete(projectId);
       } catch (error) {
+        if (signal.aborted) return;
         refusals.set(projectId, MOST_REFUSALS);
         deps.logger.warn({ err: error, projectId }, 'filing events failed; the next beat tries again');
       }

@@ -9,20 +9,21 @@ const ROWS_AT_A_TIME = 2_000;
 const MOST_DELETES = 100;
 
 /** Events that wait for nothing and are older than the setting; and, after a year, who the people of a month were. Sums stay. */
-export async function forgetEvents({
-  db,
-  clock,
-  env,
-}: Pick<SyncDeps, 'db' | 'clock' | 'env'>): Promise<void> {
+export async function forgetEvents(
+  { db, clock, env }: Pick<SyncDeps, 'db' | 'clock' | 'env'>,
+  signal?: AbortSignal,
+): Promise<void> {
   const now = clock.now();
   if (env.messagingEventRetentionMs !== undefined) {
     const before = new Date(now.getTime() - env.messagingEventRetentionMs);
-    await inParts(() => deleteOldMessagingEvents(db, before, ROWS_AT_A_TIME));
-    await inParts(() => deleteOldSetAside(db, before, ROWS_AT_A_TIME));
+    await inParts(() => deleteOldMessagingEvents(db, before, ROWS_AT_A_TIME), signal);
+    await inParts(() => deleteOldSetAside(db, before, ROWS_AT_A_TIME), signal);
   }
-  await inParts(() => deleteOldPeople(db, oldestMonthOfPeople(now), ROWS_AT_A_TIME));
+  await inParts(() => deleteOldPeople(db, oldestMonthOfPeople(now), ROWS_AT_A_TIME), signal);
 }
 
-async function inParts(deleteSome: () => Promise<number>): Promise<void> {
-  for (let count = 0; count < MOST_DELETES; count++) if ((await deleteSome()) === 0) return;
+async function inParts(deleteSome: () => Promise<number>, signal: AbortSignal | undefined): Promise<void> {
+  for (let count = 0; count < MOST_DELETES && !signal?.aborted; count++) {
+    if ((await deleteSome()) === 0) return;
+  }
 }

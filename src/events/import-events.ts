@@ -81,9 +81,11 @@ export function createImporter(deps: SyncDeps): Importer {
 
   return {
     async begin() {
+      if (stopping.signal.aborted) return;
       const importable = await listImportableProjects(deps.db, deps.clock.now());
       const isAfter = (id: string) => BigInt(id) > BigInt(last);
       for (const projectId of [...importable.filter(isAfter), ...importable.filter((id) => !isAfter(id))]) {
+        if (stopping.signal.aborted) return;
         if (underWay.has(projectId) || underWay.size >= PROJECTS_AT_ONCE) continue;
         last = projectId;
         underWay.set(

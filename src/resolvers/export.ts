@@ -206,6 +206,5 @@ export async function stopExport(
   listAction: states.ListAction,
 ): Promise<ExportRow> {
   const exported = await requireExport(ctx, exportId);
-  const startedBy = ctx.viewer.tokenName;
-  return await states.stopExport(ctx.sync, exported, { action: listAction, startedBy });
+  return await states.stopExport(ctx.sync, exported, { action: listAction, actor: ctx.viewer.tokenName });
 }

@@ -34,7 +34,7 @@ export function connectIntegration(
 }
 
 export async function disconnectIntegration(ctx: Context, provider: Provider): Promise<IntegrationRow> {
-  return await disconnectIterable(ctx.sync, await readIntegration(ctx, provider));
+  return await disconnectIterable(ctx.sync, await readIntegration(ctx, provider), ctx.viewer.tokenName);
 }
 
 /** Where Iterable is to send its events; null below ADMIN, because it holds a password, and before the first connection. */

@@ -50,7 +50,7 @@ export function connectMixpanel(
   { viewer, sync }: Context,
   input: connecting.ConnectMixpanelInput,
 ): Promise<MixpanelConnectionRow> {
-  return connecting.connectMixpanel(sync, { projectId: viewer.project.id, input });
+  return connecting.connectMixpanel(sync, { projectId: viewer.project.id, actor: viewer.tokenName, input });
 }
 
 /** What was disconnected, so that caches see it change; undefined when nothing was connected. */

@@ -124,7 +124,7 @@ export function readRunMembers(
 }
 
 export async function cancelSyncRun(ctx: Context, runId: string): Promise<SyncRunRow> {
-  return await cancelRun(ctx.sync, await requireRun(ctx, runId));
+  return await cancelRun(ctx.sync, await requireRun(ctx, runId), ctx.viewer.tokenName);
 }
 
 /** The removals of a held run: the people leave the list, or are kept on it. */

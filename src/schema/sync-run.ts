@@ -178,6 +178,11 @@ builder.node(SyncRun, {
       nullable: true,
       description: 'When its end was asked for; a running one ends between two batches.',
     }),
+    cancelRequestedBy: t.exposeString('cancel_requested_by', {
+      nullable: true,
+      description:
+        'The name of the token that asked for its end: by cancelSyncRun, or by a mutation that ends runs (stopExport, disconnectIntegration, connectMixpanel with another project). Null while nobody has.',
+    }),
     ledgerDeletedAt: t.expose('ledger_deleted_at', {
       type: 'DateTime',
       nullable: true,

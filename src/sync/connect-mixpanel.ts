@@ -26,7 +26,7 @@ export interface ConnectMixpanelInput {
  */
 export async function connectMixpanel(
   deps: SyncDeps,
-  { projectId, input }: { projectId: string; input: ConnectMixpanelInput },
+  { projectId, actor, input }: { projectId: string; actor: string; input: ConnectMixpanelInput },
 ): Promise<MixpanelConnectionRow> {
   const client = createMixpanelClient({
     baseUrl: deps.env.mixpanel.baseUrl[input.region],
@@ -57,7 +57,8 @@ export async function connectMixpanel(
     await storeCohortList({ ...deps, db: trx }, connection, listed);
     for (const exportId of await stopExportsOfOtherProjects(trx, projectId, input.projectId)) {
       const active = await findActiveRun(trx, exportId);
-      if (active) await requestCancel(trx, active.id, { now: deps.clock.now(), cause: 'REQUEST' });
+      const request = { now: deps.clock.now(), by: actor, cause: 'REQUEST' } as const;
+      if (active) await requestCancel(trx, active.id, request);
     }
     const refreshedAt = deps.clock.now();
     return { ...connection, cohorts_refreshed_at: refreshedAt };

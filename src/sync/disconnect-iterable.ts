@@ -12,6 +12,7 @@ import type { SyncDeps } from './deps.ts';
 export async function disconnectIterable(
   deps: SyncDeps,
   integration: IntegrationRow,
+  actor: string,
 ): Promise<IntegrationRow> {
   return await deps.db.transaction().execute(async (trx) => {
     const cleared = await clearIntegration(trx, integration.id);
@@ -20,6 +21,7 @@ export async function disconnectIterable(
       if (!active) continue;
       await requestCancel(trx, active.id, {
         now: deps.clock.now(),
+        by: actor,
         cause: 'DISCONNECT',
         heldError: {
           code: 'INTEGRATION_DISCONNECTED',

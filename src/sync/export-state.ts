@@ -51,14 +51,14 @@ export async function resumeExport(deps: SyncDeps, exported: ExportRow): Promise
 export async function stopExport(
   deps: SyncDeps,
   exported: ExportRow,
-  { action, startedBy }: { action: ListAction; startedBy: string },
+  { action, actor }: { action: ListAction; actor: string },
 ): Promise<ExportRow> {
   const scope = await loadRunScope(deps.db, exported.id);
   if (action !== 'KEEP') requireConnected(scope);
   for (;;) {
-    await endActiveRun(deps, exported.id);
+    await endActiveRun(deps, exported.id, actor);
     const stop = () =>
-      deps.db.transaction().execute((trx) => stopIdle({ ...deps, db: trx }, scope, { action, startedBy }));
+      deps.db.transaction().execute((trx) => stopIdle({ ...deps, db: trx }, scope, { action, actor }));
     const stopped = action === 'DELETE' ? await inWriteTurn(deps, scope, stop) : await stop();
     if (stopped) return stopped;
   }
@@ -83,7 +83,7 @@ async function inWriteTurn<T>(deps: SyncDeps, { integration }: RunScope, act: ()
 async function stopIdle(
   deps: SyncDeps,
   scope: RunScope,
-  { action, startedBy }: { action: ListAction; startedBy: string },
+  { action, actor }: { action: ListAction; actor: string },
 ): Promise<ExportRow | undefined> {
   const current = await lockExport(deps.db, scope.export.id);
   if (await findActiveRun(deps.db, current.id)) return undefined;
@@ -98,7 +98,7 @@ async function stopIdle(
       projectId: current.project_id,
       trigger: 'MANUAL',
       purpose: 'EMPTY',
-      startedBy,
+      startedBy: actor,
     });
   }
   return await updateExport(deps.db, current.id, {
@@ -108,7 +108,7 @@ async function stopIdle(
   });
 }
 
-async function endActiveRun(deps: SyncDeps, exportId: number): Promise<void> {
+async function endActiveRun(deps: SyncDeps, exportId: number, actor: string): Promise<void> {
   const giveUpAt = performance.now() + CANCEL_PATIENCE_MS;
   for (;;) {
     const active = await findActiveRun(deps.db, exportId);
@@ -118,15 +118,15 @@ async function endActiveRun(deps: SyncDeps, exportId: number): Promise<void> {
         'The run of this export is still finishing its last batch; try again in a moment.',
       );
     }
-    if (active.cancel_requested_at === null) await cancelActive(deps, active.id);
+    if (active.cancel_requested_at === null) await cancelActive(deps, active.id, actor);
     else await wait(CANCEL_POLL_MS);
   }
 }
 
-async function cancelActive(deps: SyncDeps, runId: string): Promise<void> {
+async function cancelActive(deps: SyncDeps, runId: string, actor: string): Promise<void> {
   await deps.db
     .transaction()
-    .execute((trx) => requestCancel(trx, runId, { now: deps.clock.now(), cause: 'REQUEST' }));
+    .execute((trx) => requestCancel(trx, runId, { now: deps.clock.now(), by: actor, cause: 'REQUEST' }));
 }
 
 async function deleteList(deps: SyncDeps, { integration }: RunScope, exported: ExportRow): Promise<void> {

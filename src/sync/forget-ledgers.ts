@@ -14,13 +14,13 @@ const ROWS_AT_A_TIME = 200;
  * Deletes what runs that ended long ago did with whom; their totals stay, and so does who is on a list. In small
  * transactions, so that no run waits for it. Any number of processes may call it at once. Gives how many ledgers ended.
  */
-export async function forgetLedgers(deps: SyncDeps): Promise<number> {
+export async function forgetLedgers(deps: SyncDeps, signal?: AbortSignal): Promise<number> {
   const { ledgerRetentionMs } = deps.env;
   if (ledgerRetentionMs === undefined) return 0;
   const now = deps.clock.now();
   const endedBefore = new Date(now.getTime() - ledgerRetentionMs);
   let forgotten = 0;
-  for (let worked = 0; worked < RUNS_PER_BEAT; worked++) {
+  for (let worked = 0; worked < RUNS_PER_BEAT && !signal?.aborted; worked++) {
     const step = await deps.db.transaction().execute(async (trx) => {
       const [runId] = await lockRunsToForget(trx, endedBefore, 1);
       if (runId === undefined) return 'nothing is left' as const;

@@ -98,6 +98,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
   });
 
   function hear(payload: string) {
+    if (isStopped) return;
     const [noun, projectId, id] = payload.split(':');
     if (!noun || !projectId || !id) return;
     remembered.forget(projectId);
@@ -126,7 +127,7 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       reading.isDue = false;
       const begunAt = performance.now();
       read()
-        .catch((error) => logger.warn({ err: error }, 'a change could not be read'))
+        .catch((error) => isStopped || logger.warn({ err: error }, 'a change could not be read'))
         .finally(() => {
           reading.timer = setTimeout(
             () => {

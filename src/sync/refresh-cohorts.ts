@@ -81,7 +81,10 @@ export function createCohortRefresher(deps: SyncDeps): CohortRefresher {
   function refreshAside(connection: MixpanelConnectionRow, now: Date) {
     const { id } = connection;
     const refreshing = refresh(connection, now)
-      .catch((error) => deps.logger.warn({ err: error, mixpanelConnectionId: id }, 'a refresh was not noted'))
+      .catch((error) => {
+        if (stopping.signal.aborted) return;
+        deps.logger.warn({ err: error, mixpanelConnectionId: id }, 'a refresh was not noted');
+      })
       .finally(() => underWay.delete(id));
     underWay.set(id, refreshing);
   }

@@ -33,7 +33,10 @@ export async function runSync(
     run,
     clock: deps.clock,
     stopping,
-    onError: (error) => logger.warn({ err: error }, 'could not write the progress of the run'),
+    onError: (error) => {
+      // A run whose batch is not answered before the process is gone goes on without a database.
+      if (!stopping.aborted) logger.warn({ err: error }, 'could not write the progress of the run');
+    },
   });
   logger.info(
     { trigger: run.trigger, attempt: run.attempt },

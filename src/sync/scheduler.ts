@@ -1,6 +1,5 @@
-import { schedule } from 'node-cron';
+import { createBeats } from './beats.ts';
 import { callParkedRuns } from './call-parked-runs.ts';
-import { cronOptions } from './cron-options.ts';
 import type { SyncDeps } from './deps.ts';
 import { forgetLedgers } from './forget-ledgers.ts';
 import { indexPeople } from './index-people.ts';
@@ -10,44 +9,28 @@ import { createCohortRefresher } from './refresh-cohorts.ts';
 import { applyPushes, expirePushes } from './sources/pushed/apply-pushes.ts';
 
 export interface Scheduler {
+  /** Waits for the beats that are under way, for a bounded time. */
   stop(): Promise<void>;
 }
 
-/** Beats once a second; a beat that takes longer is not joined by a second one. */
+/** Beats once a second. */
 export function startScheduler(deps: SyncDeps): Scheduler {
-  const beat = async (name: string, act: () => Promise<unknown>) => {
-    try {
-      await act();
-    } catch (error) {
-      deps.logger.warn({ err: error }, `${name} failed; the next beat tries again`);
-    }
-  };
   const recall = createRecall(deps);
   const refresher = createCohortRefresher(deps);
-  const options = cronOptions(deps.logger);
-  const everySecond = (work: () => Promise<void>) => schedule('* * * * * *', work, options);
+  const beats = createBeats({ logger: deps.logger, asides: [refresher] });
+  const everySecond = '* * * * * *';
   // One after the other, so that they share a connection; what may take longer has a beat of its own.
-  const tasks = [
-    everySecond(async () => {
-      await beat('bringing times forward', recall);
-      await beat('queueing due runs', () => queueDueRuns(deps));
-      await beat('calling parked runs', () => callParkedRuns(deps));
-    }),
-    everySecond(() => beat('refreshing cohorts', refresher.begin)),
-    everySecond(() => beat('applying what was pushed', () => applyPushes(deps))),
-    everySecond(() => beat('indexing people', () => indexPeople(deps.db, deps.clock.now()))),
-    schedule(
-      '*/10 * * * * *',
-      async () => {
-        await beat('deleting old ledgers', () => forgetLedgers(deps));
-        await beat('dropping what was pushed in part', () => expirePushes(deps));
-      },
-      options,
-    ),
-  ];
-  return {
-    async stop() {
-      await Promise.all([refresher.stop(), ...tasks.map((task) => task.destroy())]);
-    },
-  };
+  beats.at(everySecond, {
+    'bringing times forward': recall,
+    'queueing due runs': () => queueDueRuns(deps),
+    'calling parked runs': () => callParkedRuns(deps),
+  });
+  beats.at(everySecond, { 'refreshing cohorts': refresher.begin });
+  beats.at(everySecond, { 'applying what was pushed': (signal) => applyPushes(deps, signal) });
+  beats.at(everySecond, { 'indexing people': () => indexPeople(deps.db, deps.clock.now()) });
+  beats.at('*/10 * * * * *', {
+    'deleting old ledgers': (signal) => forgetLedgers(deps, signal),
+    'dropping what was pushed in part': () => expirePushes(deps),
+  });
+  return { stop: beats.stop };
 }

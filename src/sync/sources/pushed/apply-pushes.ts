@@ -28,14 +28,16 @@ const FORGOTTEN_AFTER_MS = 30 * DAY_MS;
  * Applies the sessions that are whole, each in one go, and runs the dynamic exports of their cohorts. Any number of
  * processes may call it at once.
  */
-export async function applyPushes(deps: SyncDeps): Promise<void> {
+export async function applyPushes(deps: SyncDeps, signal?: AbortSignal): Promise<void> {
   for (const cohortId of await listPushedCohorts(deps.db)) {
-    await applyToCohort(deps, cohortId).catch((error) =>
+    if (signal?.aborted) return;
+    await applyToCohort(deps, cohortId).catch((error) => {
+      if (signal?.aborted) return;
       deps.logger.warn(
         { err: error, cohortId },
         'a pushed session could not be applied; the next beat tries again',
-      ),
-    );
+      );
+    });
   }
 }
 
