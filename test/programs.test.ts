@@ -39,6 +39,30 @@ test('the sandbox prints the line that starts the service against it, and its ke
   expect(says[1]).toBe(says[0]);
 });
 
+test('a command for the sandbox that cannot be done says why, and does nothing', async () => {
+  const env = { SANDBOX_PORT: String(FIRST_PORT + 10) };
+  const refused = async (...args: string[]) => {
+    await using command = startService(env, 'sandbox/main.ts', args);
+    expect(await command.exited()).toBe(1);
+    return command.errors();
+  };
+  expect(await refused('show')).toBe(
+    `No sandbox runs at http://127.0.0.1:${FIRST_PORT + 18}. Start one with npm run sandbox.\n`,
+  );
+  await using sandbox = startService(env, 'sandbox/main.ts');
+  await sandbox.untilOutput(/_control\n/);
+  expect(await refused('grow', 'Champions', '5')).toMatch(/^There is no command grow\. There are:\n/);
+  expect(await refused('shrink', 'Champions')).toMatch(/^shrink takes <cohort> <people>\./);
+  expect(await refused('shrink', 'Champion', '5')).toMatch(
+    /^Mixpanel has no cohort Champion\. It has Paying customers, /,
+  );
+  expect(await refused('shrink', 'Champions', 'five')).toBe('five is no number of people or events.\n');
+  expect(await refused('list', 'Champions')).toBe('Iterable has no list Champions.\n');
+  await using command = startService(env, 'sandbox/main.ts', ['show']);
+  expect(await command.exited()).toBe(0);
+  expect(command.output()).toContain('cohort  Champions: 12\n');
+}, 240_000);
+
 test('the demo takes another port when the usual one is taken', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((listening) => server.once('listening', listening));

@@ -54,8 +54,13 @@ export async function paste(
   }));
 }
 
-/** Whether it says what the page says, where … stands for anything. */
+/** Matches what says the same as the page, where … stands for anything. Both are compared without their blanks: by withoutBlanks. */
 export function toPattern(expected: string): RegExp {
-  const parts = expected.trim().split(/\s*…\s*/);
+  const parts = withoutBlanks(expected).split('…');
   return new RegExp(`^${parts.map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('[^]*?')}$`);
+}
+
+/** The page's formatter lays JSON out as it likes. */
+export function withoutBlanks(text: string): string {
+  return text.replaceAll(/\s+/g, '');
 }

@@ -29,9 +29,13 @@ export interface ServiceProcess extends AsyncDisposable {
 
 const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/compiled');
 
-/** Starts src/main.ts, or another program of ours, with this environment and nothing of the test's own. */
-export function startService(env: Record<string, string>, program = 'src/main.ts'): ServiceProcess {
-  const child = spawn(process.execPath, [program], {
+/** Starts src/main.ts, or another program of ours with arguments, with this environment and nothing of the test's own. */
+export function startService(
+  env: Record<string, string>,
+  program = 'src/main.ts',
+  args: readonly string[] = [],
+): ServiceProcess {
+  const child = spawn(process.execPath, [program, ...args], {
     cwd: ROOT,
     // Compiling the service anew each time would be most of what a start costs.
     env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILE_CACHE, PORT: '0', LOG_FORMAT: 'json', ...env },
