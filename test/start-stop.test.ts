@@ -147,6 +147,7 @@ test('the first start shows an OWNER token and says what to do next; the second 
   await first.end('SIGTERM');
   const [secret, ...others] = [...new Set(first.output().match(/cs_[\w-]{43}/g))];
   expect(others).toEqual([]);
+  expect(first.output().indexOf(secret!)).toBeGreaterThan(first.output().indexOf('Cohort Sync is up'));
   expect(first.output()).toContain('This is the first start.');
   expect(first.output()).toContain(`open ${url} in a browser`);
   expect(first.output()).toContain('connectIntegration');
