@@ -21,6 +21,8 @@ try {
   const app = await starting;
   const partners = { iterable: env.iterable.baseUrl, mixpanel: env.mixpanel.baseUrl };
   logger.info({ roles: [...env.roles], ...(app.url ? { url: app.url } : {}), partners }, 'Cohort Sync is up');
+  // The last thing on the screen, below what the log has to say.
+  await new Promise((flushed) => logger.flush(flushed));
   if (app.firstSecret !== undefined) tellFirstSteps(app.url, app.firstSecret);
 } catch (error) {
   // Ctrl-C reaches initdb too, which then fails.

@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createTestDatabase } from './support/database.ts';
 import { type ServiceProcess, startService } from './support/service-process.ts';
 import { startTestApp } from './support/test-app.ts';
@@ -113,7 +115,7 @@ async function makeTemporaryDirectory(): Promise<
   };
 }
 
-test('two demos at once, beside a service and a sandbox, have ports and data of their own and leave nothing behind', async () => {
+test('two demos at once, beside a service, have ports and data of their own and leave nothing behind', async () => {
   await using app = await startTestApp({ env: { ROLES: 'gateway' } });
   await using temporary = await makeTemporaryDirectory();
   const env = { PORT: new URL(app.url).port, TMPDIR: temporary.path };
@@ -142,4 +144,39 @@ test('a demo that is interrupted while it starts leaves nothing behind', async (
   expect(await demo.end('SIGTERM')).toBe(0);
   expect(demo.output()).not.toContain('failed');
   expect(await temporary.left()).toEqual([]);
+});
+
+test.each([
+  ['start', /"url":"(http:[^"]+)"/],
+  ['demo', /Up after [\d.]+ s: (http:\S+)/],
+  ['sandbox', /Controls .* (http:\S+)/],
+])('a TERM to npm run %s ends what npm has started, and nobody listens any more', async (script, listens) => {
+  const database = await createTestDatabase();
+  await using temporary = await makeTemporaryDirectory();
+  const npm = spawn('npm', ['run', script], {
+    env: {
+      PATH: process.env.PATH,
+      HOME: temporary.path,
+      TMPDIR: temporary.path,
+      PORT: '0',
+      SANDBOX_PORT: String(FIRST_PORT),
+      DATABASE_URL: database.url,
+      ENCRYPTION_KEY: Buffer.alloc(32).toString('base64'),
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  npm.stdout.setEncoding('utf8').on('data', (text) => {
+    output += text;
+  });
+  const ended = once(npm, 'close');
+  onTestFinished(() => void npm.kill('SIGTERM'));
+  await expect.poll(() => output, { timeout: 60_000 }).toMatch(listens);
+  const url = listens.exec(output)![1]!;
+  expect((await fetch(url)).status).toBeLessThan(500);
+  npm.kill('SIGTERM');
+  // The pipe closes when the last one who holds it is gone.
+  await ended;
+  await expect(fetch(url)).rejects.toThrow('fetch failed');
+  await database.drop();
 });

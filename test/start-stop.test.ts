@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setImmediate as giveWay } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { type Sandbox, startSandbox } from '../sandbox/start-sandbox.ts';
 import { type ApiClient, createApiClient } from './support/api-client.ts';
@@ -147,6 +148,7 @@ test('the first start shows an OWNER token and says what to do next; the second 
   await first.end('SIGTERM');
   const [secret, ...others] = [...new Set(first.output().match(/cs_[\w-]{43}/g))];
   expect(others).toEqual([]);
+  expect(first.output().indexOf(secret!)).toBeGreaterThan(first.output().indexOf('Cohort Sync is up'));
   expect(first.output()).toContain('This is the first start.');
   expect(first.output()).toContain(`open ${url} in a browser`);
   expect(first.output()).toContain('connectIntegration');
@@ -157,6 +159,24 @@ test('the first start shows an OWNER token and says what to do next; the second 
   await second.end('SIGTERM');
   expect(second.output()).not.toContain('cs_');
   expect(second.output()).not.toContain('This is the first start.');
+});
+
+test('the first token opens everything from the first yes of /ready on', async () => {
+  await using deployment = await createDeployment();
+  // The system gives out none of these by itself.
+  const port = 20_000 + Math.floor(Math.random() * 10_000);
+  await using service = deployment.start({ PORT: String(port) });
+  const url = `http://127.0.0.1:${port}`;
+  const isReady = () =>
+    fetch(`${url}/ready`).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  // As often as can be: what counts is the moment between two parts of the start.
+  while (!(await isReady())) await giveWay();
+  const { viewer } = await createApiClient(url, deployment.ownerSecret).query('{ viewer { role } }');
+  expect(viewer.role).toBe('OWNER');
+  await service.end('SIGTERM');
 });
 
 test('no secret is in any line of the log, however much is logged', async () => {
