@@ -1,6 +1,7 @@
 import type { IterableProject } from '../../sandbox/iterable/project.ts';
-import { type Sandbox, startSandbox } from '../../sandbox/start-sandbox.ts';
+import type { Sandbox } from '../../sandbox/start-sandbox.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
+import { startWatchedSandbox } from './watched-sandbox.ts';
 
 export interface BareSandbox extends AsyncDisposable {
   sandbox: Sandbox;
@@ -10,7 +11,11 @@ export interface BareSandbox extends AsyncDisposable {
 /** The sandbox alone, with a clock that stands still. */
 export async function startBareSandbox(): Promise<BareSandbox> {
   const clock = createManualClock();
-  const sandbox = await startSandbox({ clock: { now: () => clock.now().getTime() } });
+  // What a test sends to it may be wrong on purpose.
+  const sandbox = await startWatchedSandbox({
+    checksRequests: false,
+    clock: { now: () => clock.now().getTime() },
+  });
   return { sandbox, clock, [Symbol.asyncDispose]: () => sandbox.stop() };
 }
 
