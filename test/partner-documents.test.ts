@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { operationsOf } from './partner-documents/operations.ts';
 import { startWatchedSandbox } from './support/watched-sandbox.ts';
 
 interface Asked {
@@ -181,6 +182,22 @@ describe('an answer of the sandbox that breaches the document fails the test:', 
     await sandbox.stop();
   });
 });
+
+test.each(operationsOf('/api/').filter((name) => !/\/(query|2\.0)\//.test(name)))(
+  'the sandbox plays %s of Iterable, and refuses what it cannot read as the document says',
+  async (name) => {
+    const { sandbox, askIterable } = await startPartners({ checksRequests: false });
+    const [method = '', path = ''] = name.split(' ');
+    for (const place of ['0', 'nobody@example.com']) {
+      await askIterable({ method, path: path.replace(/\{\w+\}/, place) });
+    }
+    expect(sandbox.calls.all.map(({ operation, status }) => [operation, status])).not.toContainEqual([
+      'iterable.unknown',
+      404,
+    ]);
+    await sandbox.stop();
+  },
+);
 
 test('lists are answered as the document says, refusals too', async () => {
   const { sandbox, iterable, askIterable } = await startPartners({ checksRequests: false });

@@ -127,10 +127,123 @@ describe('the sandbox plays Iterable:', () => {
       '/api/lists/subscribe',
       update(id, { email: 'a@example.com', userId: 'u-1' }, { email: 'b@example.com' }, { userId: 'u-2' }),
     );
-    expect(answer.json).toMatchObject({ ...counts(2, 1), failedUpdates: { conflictUserIds: ['u-1'] } });
+    expect(answer.json).toMatchObject({
+      ...counts(2, 1),
+      failedUpdates: { conflictEmails: ['a@example.com'], conflictUserIds: ['u-1'] },
+    });
     const read = (query: string) =>
       callIterable(bare.sandbox, project, `/api/lists/getUsers?listId=${id}${query}`);
     expect((await read('')).text).toBe('b@example.com\nu-2\n');
+  });
+
+  test('what exists in a hybrid project and belongs to somebody else is named, and nobody is changed', async () => {
+    await using bare = await startBareSandbox();
+    const project = bare.sandbox.iterable.addProject({ type: 'HYBRID' });
+    project.users.add({ email: 'ann@example.com', userId: 'u-ann' });
+    project.users.add({ email: 'new@example.com' });
+    const { id } = project.addList('Trial');
+    const subscribers = [
+      { email: 'Ann@example.com', userId: 'u-other' },
+      { email: 'other@example.com', userId: 'u-ann' },
+      { email: 'ann@example.com', userId: 'u-ann' },
+      { email: 'new@example.com', userId: 'u-new' },
+    ];
+    const send = (name: string) =>
+      callIterable(bare.sandbox, project, `/api/lists/${name}`, update(id, ...subscribers));
+    const clashes = {
+      ...counts(2, 2),
+      failedUpdates: { conflictEmails: ['ann@example.com'], conflictUserIds: ['u-ann'] },
+    };
+    expect((await send('subscribe')).json).toMatchObject(clashes);
+    expect(project.membersOf('Trial')).toEqual(['ann@example.com', 'new@example.com']);
+    expect([...project.users.all]).toMatchObject([
+      { email: 'ann@example.com', userId: 'u-ann' },
+      { email: 'new@example.com', userId: 'u-new' },
+    ]);
+    expect((await send('unsubscribe')).json).toMatchObject(clashes);
+    expect(project.membersOf('Trial')).toEqual([]);
+  });
+
+  test('a userId that was overwritten names its person no longer', async () => {
+    await using bare = await startBareSandbox();
+    const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
+    project.users.add({ email: 'a@example.com', userId: 'old' });
+    project.users.add({ email: 'b@example.com', userId: 'old' });
+    const { id } = project.addList('Trial');
+    const subscribe = (...people: unknown[]) =>
+      callIterable(bare.sandbox, project, '/api/lists/subscribe', update(id, ...people));
+    await subscribe({ email: 'a@example.com', userId: 'new' });
+    await subscribe({ userId: 'old' });
+    expect(project.membersOf('Trial')).toEqual(['a@example.com', 'b@example.com']);
+  });
+
+  test.each(['', '?listId=', '?listId=seven', '?listId=1.5', '?listId=-1', '?listId=1&preferUserId=yes'])(
+    'getUsers%s is refused and costs nothing',
+    async (query) => {
+      await using bare = await startBareSandbox();
+      const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
+      const { id } = project.addList('Trial');
+      for (const name of ['getUsers', 'previewUsers']) {
+        for (let count = 0; count < 6; count++) {
+          expect(await callIterable(bare.sandbox, project, `/api/lists/${name}${query}`)).toMatchObject({
+            status: 400,
+            json: { code: 'BadParams' },
+          });
+        }
+        const { status } = await callIterable(bare.sandbox, project, `/api/lists/${name}?listId=${id}`);
+        expect(status).toBe(200);
+      }
+    },
+  );
+
+  test('size and deletion of a list that is no number are refused', async () => {
+    await using bare = await startBareSandbox();
+    const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
+    const refused = { status: 400, json: { code: 'BadParams' } };
+    expect(await callIterable(bare.sandbox, project, '/api/lists/x/size')).toMatchObject(refused);
+    const options = { method: 'DELETE' };
+    expect(await callIterable(bare.sandbox, project, '/api/lists/x', options)).toMatchObject(refused);
+  });
+
+  test.each([
+    'text/plain',
+    'text/plain; charset=utf-8',
+    'application/x-www-form-urlencoded',
+    'application/jsonp',
+  ])('JSON as %s is no JSON', async (type) => {
+    await using bare = await startBareSandbox();
+    const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
+    const { id } = project.addList('Trial');
+    for (const [path, body] of [
+      ['/api/lists', { name: 'New' }],
+      ['/api/lists/subscribe', { listId: id, subscribers: [{ email: 'a@example.com' }] }],
+      ['/api/users/update', { email: 'a@example.com' }],
+    ] as const) {
+      expect(await callIterable(bare.sandbox, project, path, { body, type })).toMatchObject({
+        status: 400,
+        json: { code: 'BadJsonBody', msg: `[${path}] Invalid JSON body` },
+      });
+    }
+    expect([project.lists.size, [...project.users.all]]).toEqual([1, []]);
+    const type2 = 'application/json; charset=utf-8';
+    const taken = await callIterable(bare.sandbox, project, '/api/lists', {
+      body: { name: 'New' },
+      type: type2,
+    });
+    expect(taken.status).toBe(200);
+  });
+
+  test('a value of another type is named by its path', async () => {
+    await using bare = await startBareSandbox();
+    const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
+    const users = [{ email: 'a@example.com' }, { email: 'b@example.com', preferUserId: 'yes' }];
+    expect(
+      await callIterable(bare.sandbox, project, '/api/users/bulkUpdate', { body: { users } }),
+    ).toMatchObject({
+      status: 400,
+      json: { code: 'BadJsonBody', params: { 'obj.users[1].preferUserId': 'Boolean value expected' } },
+    });
+    expect([...project.users.all]).toEqual([]);
   });
 
   test('who is forgotten or unknown is named', async () => {

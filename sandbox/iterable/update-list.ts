@@ -3,10 +3,11 @@ import type { CallLog } from '../calls.ts';
 import type { SandboxReply } from '../http.ts';
 import { invalidListId, refuse, tooMany } from './answers.ts';
 import { createUpdateTally } from './failed-updates.ts';
-import type { Failure, Profile } from './identity.ts';
+import type { Failure, Profile, Resolved } from './identity.ts';
 import { toListEcho } from './list-echo.ts';
 import type { IterableProject } from './project.ts';
 import { type Answering, route } from './route.ts';
+import { type Written, writeProfile } from './write-profile.ts';
 
 const update = z.object({
   listId: z.int(),
@@ -64,22 +65,10 @@ function updateList(
   const changed: Profile[] = [];
   for (const given of update.subscribers) {
     const identifier = given.email?.toLowerCase() ?? given.userId ?? '';
-    if (project.settings.unnamedFailures.includes(identifier)) {
-      tally.fail([]);
-      continue;
-    }
-    const refusal = refusalOf(project, identifier);
-    const found = refusal
-      ? { failures: [refusal] }
-      : project.users.resolve(given, {
-          create: action === 'subscribe',
-          updateExistingOnly: update.updateExistingUsersOnly === true,
-        });
-    if ('failures' in found) {
-      tally.fail(found.failures);
-      continue;
-    }
-    const { profile } = found;
+    const outcome = refusalOf(project, identifier) ?? resolve(project, action, given, update);
+    tally.count(outcome);
+    if ('failures' in outcome) continue;
+    const { profile } = outcome;
     if (list.members.has(profile) !== (action === 'subscribe')) changed.push(profile);
     project.setMember(list, profile, action === 'subscribe');
   }
@@ -91,14 +80,27 @@ function updateList(
       changed.map((profile) => toListEcho(profile, change)),
     );
   }
-  return tally.toAnswer(update.subscribers.length, project.settings.answerStyle);
+  return tally.toAnswer(project.settings.answerStyle);
 }
 
-function refusalOf(project: IterableProject, identifier: string): Failure | undefined {
-  const refusal = project.settings.refusals.find((one) => one.identifier === identifier);
+function resolve(
+  project: IterableProject,
+  action: 'subscribe' | 'unsubscribe',
+  given: ListUpdate['subscribers'][number],
+  { updateExistingUsersOnly = false }: ListUpdate,
+): Resolved | Written {
+  return action === 'subscribe'
+    ? writeProfile(project, given, { updateExistingOnly: updateExistingUsersOnly })
+    : project.users.resolve(given, { create: false, updateExistingOnly: false });
+}
+
+/** What the project's settings have against somebody. */
+function refusalOf({ settings }: IterableProject, identifier: string): { failures: Failure[] } | undefined {
+  if (settings.unnamedFailures.includes(identifier)) return { failures: [] };
+  const refusal = settings.refusals.find((one) => one.identifier === identifier);
   if (!refusal) return undefined;
   const { bucket, named = identifier } = refusal;
-  return { bucket, kind: named.includes('@') ? 'email' : 'userId', identifier: named };
+  return { failures: [{ bucket, kind: named.includes('@') ? 'email' : 'userId', identifier: named }] };
 }
 
 /** What a careful client does not send goes to the log of complaints. */

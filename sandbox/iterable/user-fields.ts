@@ -7,20 +7,22 @@ export interface FieldMismatch {
   offendingValue: unknown;
 }
 
-export interface AcceptedFields {
+export interface CheckedFields {
   /** Without what the project does not know and should not. */
   dataFields: Record<string, unknown>;
-  created: string[];
+  /** New ones, for add. */
+  created: Map<string, FieldType>;
   filteredOut: string[];
 }
 
 /** Names and types of what the profiles of a project hold. The type of a field never changes. */
 export interface UserFields {
   readonly types: ReadonlyMap<string, FieldType>;
-  accept(
+  check(
     dataFields: Record<string, unknown>,
     options: { createNewFields: boolean },
-  ): AcceptedFields | { mismatches: FieldMismatch[] };
+  ): CheckedFields | { mismatches: FieldMismatch[] };
+  add(created: ReadonlyMap<string, FieldType>): void;
 }
 
 const BUILT_IN: [string, FieldType][] = [
@@ -38,7 +40,7 @@ export function createUserFields(): UserFields {
   const types = new Map(BUILT_IN);
   return {
     types,
-    accept(dataFields, { createNewFields }) {
+    check(dataFields, { createNewFields }) {
       const entries = Object.entries(dataFields);
       const filteredOut = createNewFields
         ? []
@@ -53,8 +55,14 @@ export function createUserFields(): UserFields {
       });
       if (mismatches.length > 0) return { mismatches };
       const created = given.filter(({ name }) => !types.has(name));
-      for (const { name, type } of created) types.set(name, type);
-      return { dataFields: kept, created: created.map(({ name }) => name), filteredOut };
+      return {
+        dataFields: kept,
+        created: new Map(created.map(({ name, type }) => [name, type])),
+        filteredOut,
+      };
+    },
+    add(created) {
+      for (const [name, type] of created) types.set(name, type);
     },
   };
 }

@@ -49,6 +49,11 @@ export function findOperation(method: string, path: string): Operation | undefin
   return OPERATIONS.find(({ name, readPath }) => name.startsWith(`${method} `) && readPath(path));
 }
 
+/** Of a document, as METHOD /path. */
+export function operationsOf(path: string): string[] {
+  return OPERATIONS.map(({ name }) => name).filter((name) => name.includes(` ${path}`));
+}
+
 function countPlaces({ name }: Operation): number {
   return name.split('{').length;
 }

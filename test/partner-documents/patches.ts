@@ -90,6 +90,12 @@ export const PATCHES: readonly Patch[] = [
   ),
   {
     document: 'iterable',
+    at: ['paths', '/api/campaigns', 'get', 'responses'],
+    value: { '400': { schema: envelope } },
+    because: 'a page that is no number cannot be a 200, and parameters are refused with 400 everywhere else',
+  },
+  {
+    document: 'iterable',
     at: ['paths', '/api/lists/{listId}/size', 'get'],
     value: { produces: ['text/plain'] },
     because: 'a bare number, which the schema calls a string',

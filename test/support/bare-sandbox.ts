@@ -24,12 +24,17 @@ export async function callIterable(
   sandbox: Sandbox,
   project: IterableProject,
   path: string,
-  options: { method?: string; body?: unknown; apiKey?: string } = {},
+  options: { method?: string; body?: unknown; type?: string; apiKey?: string } = {},
 ): Promise<{ status: number; text: string; json: unknown; contentType: string | null }> {
-  const { body, apiKey = project.addKey(), method = body === undefined ? 'GET' : 'POST' } = options;
+  const {
+    body,
+    type = 'application/json',
+    apiKey = project.addKey(),
+    method = body === undefined ? 'GET' : 'POST',
+  } = options;
   const response = await fetch(sandbox.env[`ITERABLE_BASE_URL_${project.dataCenter}`] + path, {
     method,
-    headers: { 'api-key': apiKey, 'content-type': 'application/json' },
+    headers: { 'api-key': apiKey, 'content-type': type },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const text = await response.text();
