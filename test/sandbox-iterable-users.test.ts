@@ -140,6 +140,21 @@ describe('users of the sandbox:', () => {
     expect((await subscribe()).json).toMatchObject({ successCount: 1, failCount: 1 });
   });
 
+  test('who is forgotten by a control is on no list either', async () => {
+    await using world = await startProject('EMAIL');
+    const { project, sandbox } = world;
+    project.setMember(project.addList('Trial'), project.users.add({ email: 'ann@example.com' }), true);
+    const { status } = await fetch(`${sandbox.controlUrl}/_control/iterable/forget`, {
+      method: 'POST',
+      body: JSON.stringify({ project: project.id, identifier: 'ann@example.com' }),
+    });
+    expect(status).toBe(200);
+    expect(project.membersOf('Trial')).toEqual([]);
+    expect((await world.get('/api/users/forgotten')).json).toEqual({
+      hashedEmails: [hash('ann@example.com')],
+    });
+  });
+
   test('people are forgotten by what their project goes by', async () => {
     await using byEmail = await startProject('EMAIL');
     expect(await byEmail.post('/api/users/forget', { userId: 'u-1' })).toMatchObject(

@@ -26,10 +26,7 @@ export const forgottenUserRoutes = [
     limits: LIMITS,
     body: user,
     answer: ({ project, input }) =>
-      ofUser(project, input, (kind, identifier) => {
-        project.deleteUsers(kind, identifier);
-        project.users.forget(identifier, kind);
-      }),
+      ofUser(project, input, (kind, identifier) => project.forgetUsers(kind, identifier)),
   }),
   route({
     name: 'unforgetUser',

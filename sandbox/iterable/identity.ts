@@ -7,7 +7,7 @@ export interface Profile {
   email: string | undefined;
   userId: string | undefined;
   /** Besides the identifiers. */
-  dataFields: Record<string, unknown>;
+  dataFields: Readonly<Record<string, unknown>>;
 }
 
 export interface GivenSubscriber {
@@ -54,6 +54,8 @@ export function isUserId(text: string): boolean {
   return USER_ID.test(text);
 }
 
+const NO_FIELDS = {};
+
 export function createUsers(type: IterableProjectType): Users {
   const all = new Set<Profile>();
   const byEmail = createProfileIndex();
@@ -64,7 +66,11 @@ export function createUsers(type: IterableProjectType): Users {
     kind === 'email' ? identifier.toLowerCase() : identifier;
 
   function add(given: { email?: string | undefined; userId?: string | undefined }): Profile {
-    const profile: Profile = { email: given.email?.toLowerCase(), userId: given.userId, dataFields: {} };
+    const profile: Profile = {
+      email: given.email?.toLowerCase(),
+      userId: given.userId,
+      dataFields: NO_FIELDS,
+    };
     all.add(profile);
     byEmail.add(profile.email, profile);
     byUserId.add(profile.userId, profile);

@@ -10,20 +10,23 @@ export interface ProfileIndex {
 }
 
 export function createProfileIndex(): ProfileIndex {
-  const bearers = new Map<string, Profile[]>();
+  // A list only where several share it: a sandbox may hold millions.
+  const bearers = new Map<string, Profile | Profile[]>();
+  const all = (identifier: string) => {
+    const found = bearers.get(identifier) ?? [];
+    return Array.isArray(found) ? found : [found];
+  };
   return {
-    first: (identifier) => (identifier === undefined ? undefined : bearers.get(identifier)?.[0]),
-    all: (identifier) => [...(bearers.get(identifier) ?? [])],
+    first: (identifier) => (identifier === undefined ? undefined : all(identifier)[0]),
+    all: (identifier) => [...all(identifier)],
     add(identifier, profile) {
       if (identifier === undefined) return;
-      const others = bearers.get(identifier);
-      if (others) others.push(profile);
-      else bearers.set(identifier, [profile]);
+      bearers.set(identifier, bearers.has(identifier) ? [...all(identifier), profile] : profile);
     },
     remove(identifier, profile) {
       if (identifier === undefined) return;
-      const others = (bearers.get(identifier) ?? []).filter((one) => one !== profile);
-      if (others.length > 0) bearers.set(identifier, others);
+      const others = all(identifier).filter((one) => one !== profile);
+      if (others.length > 0) bearers.set(identifier, others.length === 1 ? others[0]! : others);
       else bearers.delete(identifier);
     },
   };

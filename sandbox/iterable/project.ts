@@ -78,6 +78,8 @@ export interface IterableProject {
   setMember(list: SandboxList, profile: Profile, isMember: boolean): void;
   /** Everybody with that identifier, from the lists too. Gives how many there were. */
   deleteUsers(kind: IdentifierKind, identifier: string): number;
+  /** Deletes them, and they cannot be added again. */
+  forgetUsers(kind: IdentifierKind, identifier: string): void;
   /** Sorted identifiers of who is on a list: the e-mail, or the userId where the project is keyed by it. */
   membersOf(name: string): string[];
   /** Takes one request from a quota. Gives how long until there is room; 0 when it was taken. */
@@ -167,6 +169,10 @@ export function createIterableProject(
         project.users.remove(profile);
       }
       return found.length;
+    },
+    forgetUsers(kind, identifier) {
+      project.deleteUsers(kind, identifier);
+      project.users.forget(identifier, kind);
     },
     membersOf(name) {
       const list = project.list(name);

@@ -63,6 +63,7 @@ function toPath(path: PropertyKey[]): string {
 
 /** "Boolean value expected", as Iterable words it. */
 function toText(issue: z.core.$ZodIssue): string {
-  const expected = issue.code === 'invalid_type' ? issue.expected : 'Other';
-  return `${expected.charAt(0).toUpperCase()}${expected.slice(1)} value expected`;
+  const expected = issue.code === 'invalid_type' ? issue.expected : 'other';
+  const name = { int: 'number', record: 'object' }[expected as string] ?? expected;
+  return `${name.charAt(0).toUpperCase()}${name.slice(1)} value expected`;
 }

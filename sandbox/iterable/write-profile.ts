@@ -26,12 +26,23 @@ export function writeProfile(
   if ('failures' in found) return { failures: found.failures, mismatches: [] };
   const { profile } = found;
   project.fields.add(checked.created);
-  for (const [name, value] of Object.entries(checked.dataFields)) {
-    const old = profile.dataFields[name];
-    profile.dataFields[name] =
-      given.mergeNestedObjects && isObject(old) && isObject(value) ? { ...old, ...value } : value;
+  if (given.dataFields) {
+    profile.dataFields = merge(profile.dataFields, checked.dataFields, given.mergeNestedObjects === true);
   }
   return { profile, created: [...checked.created.keys()], filteredOut: checked.filteredOut };
+}
+
+function merge(
+  old: Readonly<Record<string, unknown>>,
+  given: Record<string, unknown>,
+  isDeep: boolean,
+): Record<string, unknown> {
+  const merged: Record<string, unknown> = { ...old, ...given };
+  for (const [name, value] of Object.entries(isDeep ? given : {})) {
+    const before = old[name];
+    if (isObject(before) && isObject(value)) merged[name] = { ...before, ...value };
+  }
+  return merged;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -15,6 +15,7 @@ export interface Body {
 
 /** One operation of a partner's document, ready to compare with. */
 export interface Operation {
+  document: DocumentName;
   /** For example GET /api/lists/{listId}/size. */
   name: string;
   query: ValidateFunction;
@@ -49,9 +50,9 @@ export function findOperation(method: string, path: string): Operation | undefin
   return OPERATIONS.find(({ name, readPath }) => name.startsWith(`${method} `) && readPath(path));
 }
 
-/** Of a document, as METHOD /path. */
-export function operationsOf(path: string): string[] {
-  return OPERATIONS.map(({ name }) => name).filter((name) => name.includes(` ${path}`));
+/** As METHOD /path. */
+export function operationsOf(document: DocumentName): string[] {
+  return OPERATIONS.filter((one) => one.document === document).map(({ name }) => name);
 }
 
 function countPlaces({ name }: Operation): number {
@@ -131,6 +132,7 @@ function readOperation(
   const produces: string = operation.produces?.[0] ?? 'application/json';
   const pattern = new RegExp(`^${base}${path.replaceAll(/\{(\w+)\}/g, '(?<$1>[^/]+)')}$`);
   return {
+    document: name,
     name: `${method.toUpperCase()} ${base}${path}`,
     query: compile(ofPlace('query'), lenient)!,
     places: compile(ofPlace('path'), lenient)!,

@@ -46,3 +46,8 @@ export async function callIterable(
     json: contentType === 'application/json' ? JSON.parse(text) : undefined,
   };
 }
+
+/** For callIterable: a body of subscribe or unsubscribe. */
+export function toListUpdate(listId: number, ...subscribers: unknown[]): { body: object } {
+  return { body: { listId, subscribers, channelUnsubscribe: false } };
+}
