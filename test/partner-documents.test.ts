@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { operationsOf } from './partner-documents/operations.ts';
+import { startTestApp } from './support/test-app.ts';
 import { startWatchedSandbox } from './support/watched-sandbox.ts';
 
 interface Asked {
@@ -146,6 +147,12 @@ describe('a request that breaches the document of its partner fails the test:', 
     const partners = await startPartners();
     await partners.importEvents(asked);
     await expect(partners.sandbox.stop()).rejects.toThrow(said);
+  });
+
+  test('also beside the service of a test', async () => {
+    const app = await startTestApp();
+    await fetch(`${app.sandbox.env.ITERABLE_BASE_URL_US}/api/users`);
+    await expect(app[Symbol.asyncDispose]()).rejects.toThrow('GET /api/users is in no document');
   });
 
   test('also when a fault meets it', async () => {
