@@ -48,7 +48,8 @@ export const iterableControls: Record<string, Control> = {
   },
   'POST /_control/iterable/forget': (target, input) => {
     const given = ofProject.extend({ identifier: z.string() }).parse(input);
-    findProject(target, given.project).users.forget(given.identifier);
+    const kind = given.identifier.includes('@') ? 'email' : 'userId';
+    findProject(target, given.project).forgetUsers(kind, given.identifier);
     return done;
   },
   'POST /_control/iterable/list': (target, input) => {

@@ -14,7 +14,11 @@ const auth = z.union([
   z.strictObject({ type: z.literal('header'), header: z.string().regex(/^[\w-]+$/), token }),
 ]);
 
-export const webhookTarget = z.strictObject({ url: z.url(), auth });
+export const webhookTarget = z.strictObject({
+  url: z.url(),
+  auth,
+  headers: z.record(z.string().regex(/^[\w-]+$/), z.string()).optional(),
+});
 
 const event = z.strictObject({
   email: z.string().optional(),
@@ -52,11 +56,11 @@ export function sendByControl(
   project: IterableProject,
   input: object,
 ): Promise<SendOutcome> {
-  const { url, auth, events = [], made, ...options } = sending.parse(input);
+  const { url, auth, headers, events = [], made, ...options } = sending.parse(input);
   const stream = made ? makeStream(project, made, clock.now()) : (events as WebhookEvent[]);
   // Another order than the one of the numbers that the events are made of.
   const random = made ? { random: createRandom(~made.seed) } : {};
-  return iterable.sender.send({ url, auth } as WebhookTarget, stream, {
+  return iterable.sender.send({ url, auth, headers } as WebhookTarget, stream, {
     ...(options as SendOptions),
     ...random,
   });

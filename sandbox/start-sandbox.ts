@@ -9,6 +9,7 @@ import { serveIterable } from './iterable/serve.ts';
 import { serveIngestion } from './mixpanel/ingest.ts';
 import { createMixpanelProject, type MixpanelProject } from './mixpanel/project.ts';
 import { serveMixpanel } from './mixpanel/serve.ts';
+import type { Observe } from './serve-operation.ts';
 
 export interface Sandbox {
   /** Base URLs of the partners, as the service's environment names them. */
@@ -37,9 +38,9 @@ const REGIONS = ['US', 'EU', 'IN'] as const;
 
 /** Plays Iterable and Mixpanel on loopback. Ports are free ones unless firstPort is given; then they follow it. */
 export async function startSandbox(
-  options: { host?: string; firstPort?: number; clock?: SandboxClock } = {},
+  options: { host?: string; firstPort?: number; clock?: SandboxClock; observe?: Observe } = {},
 ): Promise<Sandbox> {
-  const { host = '127.0.0.1', firstPort = 0, clock = realClock } = options;
+  const { host = '127.0.0.1', firstPort = 0, clock = realClock, observe } = options;
   const calls = createCallLog();
   const faults = createFaults();
   const sender = createEventSender();
@@ -57,7 +58,7 @@ export async function startSandbox(
     return server.url;
   };
 
-  const context = { calls, faults, clock };
+  const context = { calls, faults, clock, observe };
   for (const dataCenter of DATA_CENTERS) {
     env[`ITERABLE_BASE_URL_${dataCenter}`] = await open((request, response) =>
       serveIterable({ ...context, projects: iterableProjects, sender }, dataCenter, request, response),

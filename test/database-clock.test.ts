@@ -3,11 +3,11 @@ import { sql } from 'kysely';
 import { afterEach, expect, test, vi } from 'vitest';
 import { connectDatabase } from '../db/connect.ts';
 import { startDatabaseClock } from '../db/database-clock.ts';
-import { startSandbox } from '../sandbox/start-sandbox.ts';
 import { createApiClient } from './support/api-client.ts';
 import { connectPartners } from './support/connect-partners.ts';
 import { createTestDatabase } from './support/database.ts';
 import { startService } from './support/service-process.ts';
+import { startWatchedSandbox } from './support/watched-sandbox.ts';
 
 afterEach(() => vi.useRealTimers());
 
@@ -46,7 +46,7 @@ test('processes whose clocks are an hour apart miss no beat and keep none twice'
 }, async () => {
   const INTERVAL_MS = 2_000;
   const database = await createTestDatabase();
-  const sandbox = await startSandbox();
+  const sandbox = await startWatchedSandbox();
   const ownerSecret = `owner-${randomBytes(16).toString('hex')}`;
   const env = {
     DATABASE_URL: database.url,
@@ -105,6 +105,6 @@ test('processes whose clocks are an hour apart miss no beat and keep none twice'
     const further = await untilBeats(beats.length + 2);
     expect(new Set(further.beats).size).toBe(further.beats.length);
   }
-  await sandbox.stop();
   await database.drop();
+  await sandbox.stop();
 });

@@ -1,4 +1,3 @@
-import { IterableApiError, IterableClient as OfficialClient } from '@iterable/api';
 import { describe, expect, test } from 'vitest';
 import { createIterableClient } from '../src/sync/iterable/client.ts';
 import {
@@ -12,7 +11,7 @@ import {
 } from '../src/sync/iterable/errors.ts';
 import { startBareSandbox } from './support/bare-sandbox.ts';
 
-async function startWithClients(options: { timeoutMs?: number } = {}) {
+async function startWithClient(options: { timeoutMs?: number } = {}) {
   const bare = await startBareSandbox();
   const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
   const apiKey = project.addKey();
@@ -20,62 +19,9 @@ async function startWithClients(options: { timeoutMs?: number } = {}) {
   return {
     ...bare,
     project,
-    official: new OfficialClient({ apiKey, baseUrl }),
     ours: createIterableClient({ apiKey, baseUrl, ...options }),
   };
 }
-
-describe("Iterable's own client against the sandbox", () => {
-  test('makes a list, fills it, reads it back and deletes it', async () => {
-    await using world = await startWithClients();
-    const { official } = world;
-    const { listId } = await official.createList({ name: 'Friends', description: 'All of them' });
-    expect((await official.getLists()).lists).toMatchObject([
-      { id: listId, name: 'Friends', description: 'All of them', listType: 'Standard' },
-    ]);
-    const added = await official.subscribeUserToList({
-      listId,
-      subscribers: [{ email: 'Ann@Example.com' }, { email: 'bob@example.com' }],
-    });
-    expect(added).toMatchObject({ successCount: 2, failCount: 0 });
-    expect(await official.getListUsers({ listId })).toEqual({
-      users: [{ email: 'ann@example.com' }, { email: 'bob@example.com' }],
-    });
-    expect(await official.getListSize({ listId })).toEqual({ size: 2 });
-    expect(await official.getListPreviewUsers({ listId, size: 1 })).toEqual({ users: ['ann@example.com'] });
-    const removed = await official.unsubscribeUserFromList({
-      listId,
-      subscribers: [{ email: 'ann@example.com' }],
-    });
-    expect(removed).toMatchObject({ successCount: 1, failCount: 0 });
-    expect((await official.deleteList({ listId })).code).toBe('Success');
-    expect((await official.getLists()).lists).toEqual([]);
-  });
-
-  test('finds and deletes users', async () => {
-    await using world = await startWithClients();
-    const { official, project } = world;
-    project.users.add({ email: 'a+b@example.com', userId: 'u/1' });
-    expect((await official.getUserByEmail({ email: 'a+b@example.com' })).user?.userId).toBe('u/1');
-    expect((await official.getUserByUserId({ userId: 'u/1' })).user?.email).toBe('a+b@example.com');
-    await official.deleteUserByEmail({ email: 'a+b@example.com' });
-    expect(await official.getUserByEmail({ email: 'a+b@example.com' })).toEqual({});
-  });
-
-  test('is refused with errors that it understands', async () => {
-    await using world = await startWithClients();
-    const { official, sandbox } = world;
-    await expect(official.subscribeUserToList({ listId: 1, subscribers: [] })).rejects.toMatchObject({
-      statusCode: 400,
-    });
-    const stranger = new OfficialClient({
-      apiKey: 'f'.repeat(32),
-      baseUrl: sandbox.env.ITERABLE_BASE_URL_US!,
-    });
-    await expect(stranger.getLists()).rejects.toThrow(IterableApiError);
-    await expect(stranger.getLists()).rejects.toMatchObject({ statusCode: 401 });
-  });
-});
 
 describe('our client tells failures apart:', () => {
   const body = (msg: string, code: string, params: unknown = null) => ({ msg, code, params });
@@ -119,7 +65,7 @@ describe('our client tells failures apart:', () => {
       kind: UnexpectedAnswerError,
     },
   ])('$title', async ({ reply, kind }) => {
-    await using world = await startWithClients();
+    await using world = await startWithClient();
     world.sandbox.faults.add({ operation: 'iterable', reply });
     await expect(world.ours.subscribe(list, [{ email: 'a@example.com' }])).rejects.toBeInstanceOf(kind);
   });
@@ -129,13 +75,13 @@ describe('our client tells failures apart:', () => {
     { title: 'an answer that breaks off', fault: { drop: 'middle' as const } },
     { title: 'an answer that never comes', fault: { hang: true }, timeoutMs: 300 },
   ])('$title', async ({ fault, timeoutMs = 30_000 }) => {
-    await using world = await startWithClients({ timeoutMs });
+    await using world = await startWithClient({ timeoutMs });
     world.sandbox.faults.add({ operation: 'iterable', ...fault });
     await expect(world.ours.listLists()).rejects.toBeInstanceOf(UnavailableError);
   });
 
   test('and quotes neither a key nor a person', async () => {
-    await using world = await startWithClients();
+    await using world = await startWithClient();
     const msg = `User ann@example.com and key ${'ab'.repeat(16)} do not fit`;
     world.sandbox.faults.add({ operation: 'iterable', reply: { status: 400, body: body(msg, 'BadParams') } });
     const error = await world.ours.listLists().catch((thrown: Error) => thrown);

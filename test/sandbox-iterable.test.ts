@@ -1,10 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { callIterable, startBareSandbox } from './support/bare-sandbox.ts';
-
-const update = (listId: number, ...subscribers: unknown[]) => ({
-  body: { listId, subscribers, channelUnsubscribe: false },
-});
-const counts = (successCount: number, failCount: number) => ({ successCount, failCount });
+import { callIterable, startBareSandbox, toListUpdate } from './support/bare-sandbox.ts';
 
 describe('the sandbox plays Iterable:', () => {
   test.each(['getUsers?listId=', 'previewUsers?listId=', 'size'])(
@@ -43,7 +38,7 @@ describe('the sandbox plays Iterable:', () => {
     expect((await lists(readOnly)).status).toBe(200);
     const write = await callIterable(bare.sandbox, project, '/api/lists/subscribe', {
       apiKey: readOnly,
-      ...update(1),
+      ...toListUpdate(1),
     });
     expect(write).toMatchObject(disabled);
   });
@@ -65,99 +60,80 @@ describe('the sandbox plays Iterable:', () => {
   test('a list that is not there is a 400 with the code "Success"', async () => {
     await using bare = await startBareSandbox();
     const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
-    expect(await callIterable(bare.sandbox, project, '/api/lists/subscribe', update(9))).toMatchObject({
+    expect(await callIterable(bare.sandbox, project, '/api/lists/subscribe', toListUpdate(9))).toMatchObject({
       status: 400,
       json: { msg: 'error.lists.invalidListId(9)', code: 'Success', params: { listId: 9 } },
     });
   });
 
-  test('an e-mail project goes by the e-mail and overwrites the userId', async () => {
+  test.each(['', '?listId=', '?listId=seven', '?listId=1.5', '?listId=-1', '?listId=1&preferUserId=yes'])(
+    'getUsers%s is refused and costs nothing',
+    async (query) => {
+      await using bare = await startBareSandbox();
+      const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
+      const { id } = project.addList('Trial');
+      for (const name of ['getUsers', 'previewUsers']) {
+        for (let count = 0; count < 6; count++) {
+          expect(await callIterable(bare.sandbox, project, `/api/lists/${name}${query}`)).toMatchObject({
+            status: 400,
+            json: { code: 'BadParams' },
+          });
+        }
+        const { status } = await callIterable(bare.sandbox, project, `/api/lists/${name}?listId=${id}`);
+        expect(status).toBe(200);
+      }
+    },
+  );
+
+  test('size and deletion of a list that is no number are refused', async () => {
     await using bare = await startBareSandbox();
     const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
-    project.users.add({ email: 'a@example.com', userId: 'old' });
-    const { id } = project.addList('Trial');
-    const answer = await callIterable(
-      bare.sandbox,
-      project,
-      '/api/lists/subscribe',
-      update(
-        id,
-        { email: 'A@example.com', userId: 'new' },
-        { userId: 'unknown' },
-        { userId: 'wanted', preferUserId: true },
-      ),
-    );
-    expect(answer.json).toMatchObject({ ...counts(2, 1), failedUpdates: { invalidUserIds: ['unknown'] } });
-    expect(project.users.find('a@example.com')?.userId).toBe('new');
-    expect(project.membersOf('Trial')).toEqual([
-      'a@example.com',
-      expect.stringMatching(/^wanted\+.*@placeholder\.email$/),
-    ]);
+    const refused = { status: 400, json: { code: 'BadParams' } };
+    expect(await callIterable(bare.sandbox, project, '/api/lists/x/size')).toMatchObject(refused);
+    const options = { method: 'DELETE' };
+    expect(await callIterable(bare.sandbox, project, '/api/lists/x', options)).toMatchObject(refused);
   });
 
-  test('a project keyed by userId has no use for an e-mail alone', async () => {
-    await using bare = await startBareSandbox();
-    const project = bare.sandbox.iterable.addProject({ type: 'USER_ID' });
-    const { id } = project.addList('Trial');
-    const answer = await callIterable(
-      bare.sandbox,
-      project,
-      '/api/lists/subscribe',
-      update(
-        id,
-        { email: 'a@example.com' },
-        { userId: 'u-1' },
-        { userId: 'blank ' },
-        { userId: 'u'.repeat(53) },
-      ),
-    );
-    expect(answer.json).toMatchObject(counts(1, 3));
-    expect(project.membersOf('Trial')).toEqual(['u-1']);
-  });
-
-  test('a hybrid project takes either, and refuses two that belong to different people', async () => {
-    await using bare = await startBareSandbox();
-    const project = bare.sandbox.iterable.addProject({ type: 'HYBRID' });
-    project.users.add({ email: 'a@example.com' });
-    project.users.add({ userId: 'u-1' });
-    const { id } = project.addList('Trial');
-    const answer = await callIterable(
-      bare.sandbox,
-      project,
-      '/api/lists/subscribe',
-      update(id, { email: 'a@example.com', userId: 'u-1' }, { email: 'b@example.com' }, { userId: 'u-2' }),
-    );
-    expect(answer.json).toMatchObject({ ...counts(2, 1), failedUpdates: { conflictUserIds: ['u-1'] } });
-    const read = (query: string) =>
-      callIterable(bare.sandbox, project, `/api/lists/getUsers?listId=${id}${query}`);
-    expect((await read('')).text).toBe('b@example.com\nu-2\n');
-  });
-
-  test('who is forgotten or unknown is named', async () => {
+  test.each([
+    'text/plain',
+    'text/plain; charset=utf-8',
+    'application/x-www-form-urlencoded',
+    'application/jsonp',
+  ])('JSON as %s is no JSON', async (type) => {
     await using bare = await startBareSandbox();
     const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
-    project.users.forget('gone@example.com');
     const { id } = project.addList('Trial');
-    const added = await callIterable(
-      bare.sandbox,
-      project,
-      '/api/lists/subscribe',
-      update(id, { email: 'gone@example.com' }),
-    );
-    expect(added.json).toMatchObject({
-      ...counts(0, 1),
-      failedUpdates: { forgottenEmails: ['gone@example.com'] },
+    for (const [path, body] of [
+      ['/api/lists', { name: 'New' }],
+      ['/api/lists/subscribe', { listId: id, subscribers: [{ email: 'a@example.com' }] }],
+      ['/api/users/update', { email: 'a@example.com' }],
+    ] as const) {
+      expect(await callIterable(bare.sandbox, project, path, { body, type })).toMatchObject({
+        status: 400,
+        json: { code: 'BadJsonBody', msg: `[${path}] Invalid JSON body` },
+      });
+    }
+    expect([project.lists.size, [...project.users.all]]).toEqual([1, []]);
+  });
+
+  test('JSON may say how it is encoded', async () => {
+    await using bare = await startBareSandbox();
+    const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
+    const options = { body: { name: 'New' }, type: 'application/json; charset=utf-8' };
+    expect((await callIterable(bare.sandbox, project, '/api/lists', options)).status).toBe(200);
+  });
+
+  test('a value of another type is named by its path', async () => {
+    await using bare = await startBareSandbox();
+    const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
+    const users = [{ email: 'a@example.com' }, { email: 'b@example.com', preferUserId: 'yes' }];
+    expect(
+      await callIterable(bare.sandbox, project, '/api/users/bulkUpdate', { body: { users } }),
+    ).toMatchObject({
+      status: 400,
+      json: { code: 'BadJsonBody', params: { 'obj.users[1].preferUserId': 'Boolean value expected' } },
     });
-    const removed = await callIterable(
-      bare.sandbox,
-      project,
-      '/api/lists/unsubscribe',
-      update(id, { email: 'x@example.com' }),
-    );
-    expect(removed.json).toMatchObject({
-      ...counts(0, 1),
-      failedUpdates: { notFoundEmails: ['x@example.com'] },
-    });
+    expect([...project.users.all]).toEqual([]);
   });
 
   test('bad JSON, large bodies and unknown paths are refused', async () => {

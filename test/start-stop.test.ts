@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as giveWay } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
-import { type Sandbox, startSandbox } from '../sandbox/start-sandbox.ts';
+import type { Sandbox } from '../sandbox/start-sandbox.ts';
 import { type ApiClient, createApiClient } from './support/api-client.ts';
 import { createTestDatabase } from './support/database.ts';
 import { type ServiceProcess, startService } from './support/service-process.ts';
+import { startWatchedSandbox } from './support/watched-sandbox.ts';
 
 /** Each test starts processes; a busy machine must not fail it. */
 vi.setConfig({ testTimeout: 150_000 });
@@ -26,7 +27,7 @@ interface Deployment extends AsyncDisposable {
 /** Processes of the service on one database, with the sandbox in the partners' place. */
 async function createDeployment({ isFirstTokenGiven = true } = {}): Promise<Deployment> {
   const database = await createTestDatabase();
-  const sandbox = await startSandbox();
+  const sandbox = await startWatchedSandbox();
   const ownerSecret = `owner-${randomBytes(16).toString('hex')}`;
   const encryptionKey = randomBytes(32).toString('base64');
   const services: ServiceProcess[] = [];
@@ -52,8 +53,8 @@ async function createDeployment({ isFirstTokenGiven = true } = {}): Promise<Depl
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(services.map((service) => service[Symbol.asyncDispose]()));
-      await sandbox.stop();
       await database.drop();
+      await sandbox.stop();
     },
   };
 }

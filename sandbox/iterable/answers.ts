@@ -14,6 +14,14 @@ export function refuse(status: number, code: string, msg: string, params: unknow
   return { status, body: { msg, code, params }, headers: HEADERS };
 }
 
+export function badParams(msg: string): SandboxReply {
+  return refuse(400, 'BadParams', msg);
+}
+
+export function done(msg = ''): SandboxReply {
+  return refuse(200, 'Success', msg);
+}
+
 export function tooMany(endpoint: string, projectId: number, waitMs: number): SandboxReply {
   return refuse(
     429,

@@ -1,8 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import type { SandboxClock } from '../clock.ts';
 import { createRateLimit } from '../rate-limit.ts';
-import { type Bucket, createUsers, type IterableProjectType, type Profile, type Users } from './identity.ts';
+import {
+  type Bucket,
+  createUsers,
+  type IdentifierKind,
+  type IterableProjectType,
+  type Profile,
+  type Users,
+} from './identity.ts';
 import type { WebhookTarget } from './send-events.ts';
+import { createUserFields, type UserFields } from './user-fields.ts';
 
 export interface SandboxList {
   id: number;
@@ -68,12 +76,20 @@ export interface IterableProject {
   list(name: string): SandboxList | undefined;
   deleteList(id: number): void;
   setMember(list: SandboxList, profile: Profile, isMember: boolean): void;
+  /** Everybody with that identifier, from the lists too. Gives how many there were. */
+  deleteUsers(kind: IdentifierKind, identifier: string): number;
+  /** Deletes them, and they cannot be added again. */
+  forgetUsers(kind: IdentifierKind, identifier: string): void;
   /** Sorted identifiers of who is on a list: the e-mail, or the userId where the project is keyed by it. */
   membersOf(name: string): string[];
-  limits: Record<
-    'getUsers' | 'size' | 'previewUsers' | 'listLists' | 'write',
-    ReturnType<typeof createRateLimit>
-  >;
+  /** Takes one request from a quota. Gives how long until there is room; 0 when it was taken. */
+  takeQuota(name: string, limit: { count: number; windowMs: number }): number;
+  /** Of subscribe and unsubscribe together. */
+  writes: ReturnType<typeof createRateLimit>;
+  /** Names and types of what profiles hold. */
+  fields: UserFields;
+  /** What the API shows and changes of settings.webhook. */
+  webhook: { enabled: boolean; blastSendEnabled: boolean; triggeredSendEnabled: boolean };
 }
 
 let nextProjectId = 10_000;
@@ -96,7 +112,7 @@ export function createIterableProject(
     webhook: null,
     ...given,
   };
-  const minute = () => createRateLimit(clock, 60_000, () => 5);
+  const quotas = new Map<string, ReturnType<typeof createRateLimit>>();
   const project: IterableProject = {
     id: nextProjectId++,
     type,
@@ -105,13 +121,15 @@ export function createIterableProject(
     users: createUsers(type),
     lists: new Map(),
     keys: new Map(),
-    limits: {
-      getUsers: minute(),
-      size: minute(),
-      previewUsers: minute(),
-      listLists: createRateLimit(clock, 1000, () => 100),
-      write: createRateLimit(clock, 1000, () => settings.writesPerSecond || Number.POSITIVE_INFINITY),
+    fields: createUserFields(),
+    webhook: { enabled: true, blastSendEnabled: true, triggeredSendEnabled: true },
+    takeQuota(name, { count, windowMs }) {
+      const key = `${name} ${windowMs}`;
+      const quota = quotas.get(key) ?? createRateLimit(clock, windowMs, () => count);
+      quotas.set(key, quota);
+      return quota.take();
     },
+    writes: createRateLimit(clock, 1000, () => settings.writesPerSecond || Number.POSITIVE_INFINITY),
     addKey({ readOnly = false, key = randomBytes(16).toString('hex') } = {}) {
       project.keys.set(key, { key, readOnly, isRevoked: false });
       return key;
@@ -143,6 +161,18 @@ export function createIterableProject(
         list.pending.push({ profile, isMember, at: clock.now() + settings.visibilityDelayMs });
       } else if (isMember) list.visible.add(profile);
       else list.visible.delete(profile);
+    },
+    deleteUsers(kind, identifier) {
+      const found = project.users.allBy(kind, identifier);
+      for (const profile of found) {
+        for (const list of project.lists.values()) project.setMember(list, profile, false);
+        project.users.remove(profile);
+      }
+      return found.length;
+    },
+    forgetUsers(kind, identifier) {
+      project.deleteUsers(kind, identifier);
+      project.users.forget(identifier, kind);
     },
     membersOf(name) {
       const list = project.list(name);

@@ -22,6 +22,8 @@ export type WebhookAuth =
 export interface WebhookTarget {
   url: string;
   auth: WebhookAuth;
+  /** Of every call, besides. */
+  headers?: Record<string, string>;
 }
 
 export interface SendOptions {

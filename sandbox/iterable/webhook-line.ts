@@ -12,11 +12,11 @@ export interface WebhookLine {
 
 const TIMEOUT_MS = 10_000;
 
-export function openWebhookLine({ url, auth }: WebhookTarget): WebhookLine {
+export function openWebhookLine({ url, auth, headers: fixed }: WebhookTarget): WebhookLine {
   const isSecure = url.startsWith('https:');
   const agent = new (isSecure ? SecureAgent : Agent)({ keepAlive: true });
   const request = isSecure ? requestSecurely : requestPlainly;
-  const headers = { 'content-type': 'application/json', ...toHeaders(auth) };
+  const headers = { 'content-type': 'application/json', ...fixed, ...toHeaders(auth) };
 
   // Not fetch, which has less than half the throughput and keeps a timer per call until it would have run out.
   const post = (body: string) =>

@@ -1,6 +1,7 @@
 import type { IterableProject } from '../../sandbox/iterable/project.ts';
-import { type Sandbox, startSandbox } from '../../sandbox/start-sandbox.ts';
+import type { Sandbox } from '../../sandbox/start-sandbox.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
+import { startWatchedSandbox } from './watched-sandbox.ts';
 
 export interface BareSandbox extends AsyncDisposable {
   sandbox: Sandbox;
@@ -10,7 +11,11 @@ export interface BareSandbox extends AsyncDisposable {
 /** The sandbox alone, with a clock that stands still. */
 export async function startBareSandbox(): Promise<BareSandbox> {
   const clock = createManualClock();
-  const sandbox = await startSandbox({ clock: { now: () => clock.now().getTime() } });
+  // What a test sends to it may be wrong on purpose.
+  const sandbox = await startWatchedSandbox({
+    checksRequests: false,
+    clock: { now: () => clock.now().getTime() },
+  });
   return { sandbox, clock, [Symbol.asyncDispose]: () => sandbox.stop() };
 }
 
@@ -19,12 +24,17 @@ export async function callIterable(
   sandbox: Sandbox,
   project: IterableProject,
   path: string,
-  options: { method?: string; body?: unknown; apiKey?: string } = {},
+  options: { method?: string; body?: unknown; type?: string; apiKey?: string } = {},
 ): Promise<{ status: number; text: string; json: unknown; contentType: string | null }> {
-  const { body, apiKey = project.addKey(), method = body === undefined ? 'GET' : 'POST' } = options;
+  const {
+    body,
+    type = 'application/json',
+    apiKey = project.addKey(),
+    method = body === undefined ? 'GET' : 'POST',
+  } = options;
   const response = await fetch(sandbox.env[`ITERABLE_BASE_URL_${project.dataCenter}`] + path, {
     method,
-    headers: { 'api-key': apiKey, 'content-type': 'application/json' },
+    headers: { 'api-key': apiKey, 'content-type': type },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const text = await response.text();
@@ -35,4 +45,9 @@ export async function callIterable(
     contentType,
     json: contentType === 'application/json' ? JSON.parse(text) : undefined,
   };
+}
+
+/** For callIterable: a body of subscribe or unsubscribe. */
+export function toListUpdate(listId: number, ...subscribers: unknown[]): { body: object } {
+  return { body: { listId, subscribers, channelUnsubscribe: false } };
 }

@@ -8,13 +8,14 @@ import type {
   MixpanelProject,
   MixpanelSettings,
 } from '../../sandbox/mixpanel/project.ts';
-import { type Sandbox, startSandbox } from '../../sandbox/start-sandbox.ts';
+import type { Sandbox } from '../../sandbox/start-sandbox.ts';
 import { type App, startApp } from '../../src/app.ts';
 import { readEnv } from '../../src/env.ts';
 import { type ApiClient, createApiClient } from './api-client.ts';
 import { checkSnapshot } from './check-run.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
+import { startWatchedSandbox } from './watched-sandbox.ts';
 
 const RUN_FIELDS = `id status phase progress revision trigger queuedAt startedAt finishedAt notices
   counts { members added unchanged removed rejected notProcessed pendingRemovals requestsSent }
@@ -116,7 +117,9 @@ export interface TestApp extends AsyncDisposable {
 export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const clock = createManualClock(options.now);
   const database = await createTestDatabase();
-  const sandbox = await startSandbox(options.realTime ? {} : { clock: { now: () => clock.now().getTime() } });
+  const sandbox = await startWatchedSandbox(
+    options.realTime ? {} : { clock: { now: () => clock.now().getTime() } },
+  );
   const iterable = sandbox.iterable.addProject({ type: 'EMAIL', ...options.iterable });
   const mixpanel = sandbox.mixpanel.addProject(options.mixpanel);
   const ownerSecret = `owner-${randomBytes(16).toString('hex')}`;
@@ -272,8 +275,8 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     },
     async [Symbol.asyncDispose]() {
       await app.stop();
-      await sandbox.stop();
       await database.drop();
+      await sandbox.stop();
       const faults = logs.filter((line) => String(line.msg).endsWith('by a fault of ours'));
       if (faults.length > 0 && !options.allowFaults)
         throw new Error(`The service met faults of its own: ${JSON.stringify(faults)}`);
