@@ -202,14 +202,12 @@ export const PATCHES: readonly Patch[] = [
   },
   {
     document: 'mixpanel-ingestion',
-    at: ['components'],
+    at: ['components', 'schemas'],
     value: {
-      schemas: {
-        Refusal: {
-          type: 'object',
-          properties: { code: { type: 'integer' }, error: { type: 'string' }, status: { type: 'string' } },
-          required: ['code', 'error', 'status'],
-        },
+      Refusal: {
+        type: 'object',
+        properties: { code: { type: 'integer' }, error: { type: 'string' }, status: { type: 'string' } },
+        required: ['code', 'error', 'status'],
       },
     },
     because: 'the next one needs it',
@@ -219,5 +217,39 @@ export const PATCHES: readonly Patch[] = [
     at: ['paths', '/import', 'post', 'responses'],
     value: { '403': refusal },
     because: "an account that is signed in and asks for another's project has been answered so",
+  },
+  ...['StrictReceived', 'Received'].map(
+    (answer): Patch => ({
+      document: 'mixpanel-ingestion',
+      at: ['components', 'responses', answer, 'content'],
+      value: { 'text/plain': { schema: { type: 'string', enum: ['0', '1'] } } },
+      because: "Mixpanel's own client sends a form with data, and reads 1 or 0 as text",
+    }),
+  ),
+  {
+    document: 'mixpanel-ingestion',
+    at: ['components', 'responses', 'Received', 'content'],
+    value: {
+      'application/json': {
+        schema: {
+          type: 'object',
+          properties: { error: { type: 'string' }, status: { type: 'integer', enum: [0, 1] } },
+          required: ['error', 'status'],
+        },
+      },
+    },
+    because: 'the description of verbose says so',
+  },
+  {
+    document: 'mixpanel-ingestion',
+    at: ['components', 'responses', 'StrictReceived', 'content', 'application/json', 'schema', 'properties'],
+    value: { error: { type: 'string' }, status: { type: ['string', 'integer'] } },
+    because: 'an import by a form with verbose is answered as tracking is',
+  },
+  {
+    document: 'mixpanel-ingestion',
+    at: ['paths', '/track', 'post', 'responses'],
+    value: { '413': refusal },
+    because: 'no bound of tracking is documented; the sandbox has that of an import, and its answer',
   },
 ];
