@@ -23,22 +23,24 @@ async function time<T>(act: () => Promise<T>): Promise<{ seconds: number; result
 
 /** Seconds until the service says that it is up, and what it and its PostgreSQL take then, in bytes. */
 async function start() {
-  const child = spawn('npm', ['start'], { cwd: clone, env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn('npm', ['start'], { cwd: clone, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(child, 'close');
   const { seconds } = await time(
     () =>
-      new Promise<void>((up) => {
+      new Promise<void>((up, reject) => {
         let log = '';
         child.stdout.setEncoding('utf8').on('data', (text: string) => {
           log += text;
           if (log.includes('Cohort Sync is up')) up();
         });
+        ended.then(() => reject(new Error(`The service ended: ${log}`)));
       }),
   );
   // npm's shell has become the service, which is npm's only child.
   const [service] = (await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')).split(' ');
   const [, peak] = /VmHWM:\s+(\d+) kB/.exec(await readFile(`/proc/${service}/status`, 'utf8'))!;
   process.kill(Number(service), 'SIGTERM');
-  await once(child, 'close');
+  await ended;
   return { seconds, peak: Number(peak) * 1024 };
 }
 

@@ -21,7 +21,9 @@ export async function startDatabaseClock(db: Db, onError: (error: unknown) => vo
     if (Math.abs(fresh.aheadMs - aheadMs) > fresh.uncertaintyMs) aheadMs = fresh.aheadMs;
   }
   let isStopped = false;
-  const tell = (error: unknown) => isStopped || onError(error);
+  const tell = (error: unknown) => {
+    if (!isStopped) onError(error);
+  };
   const timer = setInterval(() => void ask().catch(tell), ASK_INTERVAL_MS).unref();
   return {
     now: () => new Date(performance.now() + aheadMs),

@@ -1,8 +1,13 @@
-import { CommandError, runCommand, USAGE } from './commands.ts';
+import { runCommand, USAGE } from './commands.ts';
+import { CommandError } from './reach-sandbox.ts';
 import { seedSample } from './sample.ts';
 import { startSandbox } from './start-sandbox.ts';
 
-const firstPort = Number(process.env.SANDBOX_PORT ?? 4100);
+const firstPort = Number(process.env.SANDBOX_PORT || 4100);
+if (!Number.isInteger(firstPort) || firstPort < 1 || firstPort > 65_527) {
+  process.stderr.write('SANDBOX_PORT must be a whole number from 1 to 65527.\n');
+  process.exit(1);
+}
 /** The last of the nine. */
 const controlPort = firstPort + 8;
 

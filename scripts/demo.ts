@@ -29,6 +29,8 @@ const stops: (() => Promise<unknown>)[] = [];
 /** What must be over before anything is stopped: it may just be starting a PostgreSQL. */
 let starting: Promise<unknown> = Promise.resolve();
 const stopping = new AbortController();
+// A terminal that is gone takes no more words, and is no reason to leave anything behind.
+process.stdout.on('error', () => undefined);
 // npm passes on what the terminal has sent already, so each of them may come twice.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, interrupt);
 

@@ -5,6 +5,8 @@ import { chromium } from 'playwright-core';
  * Makes the pictures of the documents from a service that runs, as it is after the tour's step 7:
  * `TOKEN=… node scripts/screenshots.ts [http://127.0.0.1:4000]`.
  */
+const { TOKEN } = process.env;
+if (!TOKEN) throw new Error('TOKEN must be a token of the service.');
 const url = process.argv[2] ?? 'http://127.0.0.1:4000';
 const OPERATION = `{
   exports {
@@ -38,7 +40,7 @@ try {
   await page.getByRole('button', { name: 'Headers' }).click();
   await page.locator('.graphiql-editor-tool .monaco-editor').last().click();
   await page.keyboard.press('ControlOrMeta+A');
-  await page.keyboard.insertText(JSON.stringify({ authorization: `Bearer ${process.env.TOKEN}` }));
+  await page.keyboard.insertText(JSON.stringify({ authorization: `Bearer ${TOKEN}` }));
   // The editor closes quotes and brackets by itself once more.
   await page.keyboard.press('ControlOrMeta+Shift+End');
   await page.keyboard.press('Delete');

@@ -136,7 +136,8 @@ export async function startApp(options: {
       atWork.push(startCarrier(sync));
     }
     if (env.roles.has('scheduler')) atWork.push(startScheduler(sync));
-    // Last of all: a secret that is shown once must not be made by a start that fails.
+    // Last of all: a secret that is shown once must not be made by a start that fails, or is told to stop.
+    signal?.throwIfAborted();
     const firstSecret = env.roles.has('gateway') ? await bootstrap(sync) : undefined;
     server?.open();
     return {

@@ -22,8 +22,8 @@ export function findUnknownVariables(
     .sort()
     .map((name) => {
       const meant = findMeant(name.toUpperCase(), known);
-      const question = meant.length === 0 ? '' : ` Is ${meant.join(' or ')} meant?`;
-      return `${name} is not a variable of ours.${question}`;
+      const question = meant.length === 0 ? '' : ` Did you mean ${meant.join(' or ')}?`;
+      return `${name} is not a setting of Cohort Sync.${question}`;
     });
 }
 

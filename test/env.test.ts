@@ -270,11 +270,11 @@ test.each([
   ['LOGLEVEL', 'LOG_LEVEL'],
   ['iterable_batch_size', 'ITERABLE_BATCH_SIZE'],
 ])('%s is not known, and the question is whether %s is meant', (name, meant) => {
-  expect(unknownOf(name)).toEqual([`${name} is not a variable of ours. Is ${meant} meant?`]);
+  expect(unknownOf(name)).toEqual([`${name} is not a setting of Cohort Sync. Did you mean ${meant}?`]);
 });
 
 test("a partner's name in front makes a variable look like one of ours, also when none is near", () => {
-  expect(unknownOf('ITERABLE_API_KEY')).toEqual(['ITERABLE_API_KEY is not a variable of ours.']);
+  expect(unknownOf('ITERABLE_API_KEY')).toEqual(['ITERABLE_API_KEY is not a setting of Cohort Sync.']);
 });
 
 test('what the service reads, what is empty and what other programs read is passed over', () => {
@@ -296,7 +296,7 @@ test('a service that is started with such a variable warns of it by name, withou
   await service.up();
   expect(service.logs().filter(({ level }) => level === 40)).toMatchObject([
     {
-      msg: 'ITERABLE_REQUEST_PER_SECOND is not a variable of ours. Is ITERABLE_REQUESTS_PER_SECOND meant?',
+      msg: 'ITERABLE_REQUEST_PER_SECOND is not a setting of Cohort Sync. Did you mean ITERABLE_REQUESTS_PER_SECOND?',
     },
   ]);
   expect(service.output()).not.toContain('do-not-tell-this');

@@ -110,7 +110,7 @@ test('two people of one batch with one userId are told apart by sending each alo
 test('a quiet run with rejections sends nothing and goes on counting them', async () => {
   await using app = await startTestApp();
   await app.connect();
-  app.iterable.users.forget('gone@example.com');
+  app.iterable.forgetUsers('email', 'gone@example.com');
   const cohort = await app.addCohort('Quiet', [person('a'), person('gone'), { distinctId: 'nobody' }]);
   const first = await app.syncToEnd(cohort.id, 'ONE_TIME');
   const second = await app.runToEnd(first.exportId);
@@ -161,7 +161,7 @@ describe('somebody whom Iterable refused', () => {
   test('as forgotten or invalid is tried again only when they change', async () => {
     await using app = await startTestApp({ env: off });
     await app.connect();
-    app.iterable.users.forget('gone@example.com');
+    app.iterable.forgetUsers('email', 'gone@example.com');
     // Good enough for us, but Iterable wants a top-level domain of two letters.
     const odd = { distinctId: 'odd', properties: { $email: 'odd@example.c' } };
     const cohort = await app.addCohort('Refused', [person('a'), person('gone'), odd]);
@@ -182,7 +182,7 @@ describe('somebody whom Iterable refused', () => {
   test('and leaves the cohort is no longer counted', async () => {
     await using app = await startTestApp({ env: off });
     await app.connect();
-    app.iterable.users.forget('gone@example.com');
+    app.iterable.forgetUsers('email', 'gone@example.com');
     const cohort = await app.addCohort('Refused', [person('a'), person('gone')]);
     const first = await app.syncToEnd(cohort.id);
     app.mixpanel.setMembers(cohort.externalId, [person('a')]);

@@ -188,7 +188,7 @@ test('a userId that changed is told of without a second addition', async () => {
 test('whom Iterable refuses was not added, and the story says why', async () => {
   await using app = await startQuietApp();
   await app.connect();
-  app.iterable.users.forget('dan@example.com');
+  app.iterable.forgetUsers('email', 'dan@example.com');
   const cohort = await app.addCohort('Refused', people(3).concat(person('dan')));
   const run = await app.syncToEnd(cohort.id);
   await indexAll(app);

@@ -6,14 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createTestDatabase } from './support/database.ts';
+import { takePorts } from './support/ports.ts';
 import { type ServiceProcess, startService } from './support/service-process.ts';
 import { startTestApp } from './support/test-app.ts';
 
 /** Each test starts processes; a busy machine must not fail it. */
 vi.setConfig({ testTimeout: 150_000 });
 
-/** The first of nine ports in a row. The system gives out none of these by itself, so no other test has one by chance. */
-const FIRST_PORT = 20_000 + Math.floor(Math.random() * 10_000);
+/** Of two sandboxes, nine ports each, and one more that nobody listens on. */
+const FIRST_PORT = takePorts(20);
 
 test('the sandbox prints the line that starts the service against it, and its keys outlive a restart', async () => {
   const env = { SANDBOX_PORT: String(FIRST_PORT) };

@@ -36,7 +36,7 @@ test('a new key of the same Iterable project changes nothing, and the list is no
 test('people whom the old project had refused are tried again in the new one', async () => {
   await using app = await startTestApp();
   await app.connect();
-  app.iterable.users.forget('b@example.com');
+  app.iterable.forgetUsers('email', 'b@example.com');
   const cohort = await app.addCohort('Trial', [person('a'), person('b')]);
   const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
   expect(first.counts).toMatchObject({ added: 1, rejected: 1 });

@@ -46,7 +46,7 @@ test('each run tells whom it rejected by reason, the most frequent first, then b
 test('what was asked of a run that goes on is counted again once it is over', async () => {
   await using app = await startTestApp();
   await app.connect();
-  app.iterable.users.forget('gone@example.com');
+  app.iterable.forgetUsers('email', 'gone@example.com');
   const came = Promise.withResolvers<void>();
   const answered = Promise.withResolvers<void>();
   const hold = () => {

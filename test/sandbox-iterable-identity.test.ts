@@ -118,7 +118,7 @@ describe('the sandbox knows people as Iterable does:', () => {
   test('who is forgotten or unknown is named', async () => {
     await using bare = await startBareSandbox();
     const project = bare.sandbox.iterable.addProject({ type: 'EMAIL' });
-    project.users.forget('gone@example.com');
+    project.forgetUsers('email', 'gone@example.com');
     const { id } = project.addList('Trial');
     const added = await callIterable(
       bare.sandbox,

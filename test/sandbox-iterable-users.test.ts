@@ -100,7 +100,7 @@ describe('users of the sandbox:', () => {
   ])('update of $body in a project of type $type is $code', async ({ type, body, status, code }) => {
     await using world = await startProject(type);
     world.project.users.add({ email: 'ann@example.com', userId: 'u-ann' });
-    world.project.users.forget('gone@example.com');
+    world.project.forgetUsers('email', 'gone@example.com');
     expect(await world.post('/api/users/update', body)).toMatchObject(refusal(status, code));
   });
 

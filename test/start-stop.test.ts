@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { setImmediate as giveWay } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import type { Sandbox } from '../sandbox/start-sandbox.ts';
 import { type ApiClient, createApiClient } from './support/api-client.ts';
 import { createTestDatabase } from './support/database.ts';
+import { takePorts } from './support/ports.ts';
 import { type ServiceProcess, startService } from './support/service-process.ts';
 import { startWatchedSandbox } from './support/watched-sandbox.ts';
 
@@ -164,8 +164,7 @@ test('the first start shows an OWNER token and says what to do next; the second 
 
 test('the first token opens everything from the first yes of /ready on', async () => {
   await using deployment = await createDeployment();
-  // The system gives out none of these by itself.
-  const port = 20_000 + Math.floor(Math.random() * 10_000);
+  const port = takePorts(1);
   await using service = deployment.start({ PORT: String(port) });
   const url = `http://127.0.0.1:${port}`;
   const isReady = () =>
@@ -174,7 +173,7 @@ test('the first token opens everything from the first yes of /ready on', async (
       () => false,
     );
   // As often as can be: what counts is the moment between two parts of the start.
-  while (!(await isReady())) await giveWay();
+  await expect.poll(isReady, { interval: 1, timeout: 60_000 }).toBe(true);
   const { viewer } = await createApiClient(url, deployment.ownerSecret).query('{ viewer { role } }');
   expect(viewer.role).toBe('OWNER');
   await service.end('SIGTERM');

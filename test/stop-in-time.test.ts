@@ -31,50 +31,50 @@ const BEATING: [string, string, (deps: SyncDeps) => { stop(): Promise<void> }][]
 
 test.each(BEATING)('%s waits at a stop for the beat that is under way', async (_who, table, start) => {
   await using app = await startTestApp({ env: { ROLES: 'gateway' } });
-  const test = connectDatabase({ url: app.database.url });
+  const own = connectDatabase({ url: app.database.url });
   const released = Promise.withResolvers<void>();
   const locked = Promise.withResolvers<void>();
-  const holding = test.db.transaction().execute(async (trx) => {
+  const holding = own.db.transaction().execute(async (trx) => {
     await sql`lock table ${sql.table(table)} in access exclusive mode`.execute(trx);
     locked.resolve();
     await released.promise;
   });
   await locked.promise;
   const part = start(app.app.sync);
-  await expect.poll(() => countWaiting(test.db), { timeout: 10_000 }).toBeGreaterThan(0);
+  await expect.poll(() => countWaiting(own.db), { timeout: 10_000 }).toBeGreaterThan(0);
   const order: string[] = [];
   const stopping = part.stop().then(() => order.push('stopped'));
   // The test's own connections are as far away as those of the beat.
-  expect(await countWaiting(test.db)).toBeGreaterThan(0);
+  expect(await countWaiting(own.db)).toBeGreaterThan(0);
   order.push('released');
   released.resolve();
   await Promise.all([holding, stopping]);
   expect(order).toEqual(['released', 'stopped']);
-  expect(await countWaiting(test.db)).toBe(0);
+  expect(await countWaiting(own.db)).toBe(0);
   await app.app.stop();
   expect(complaintsOf(app.logs)).toEqual([]);
-  await test.stop();
+  await own.stop();
 });
 
-test('a beat that comes to no end is left by a stop, which then breaks its connection off', async () => {
+test('a beat that never ends holds up no stop', async () => {
   await using app = await startTestApp();
-  const test = connectDatabase({ url: app.database.url });
+  const own = connectDatabase({ url: app.database.url });
   const ended = Promise.withResolvers<void>();
   const locked = Promise.withResolvers<void>();
-  const holding = test.db.transaction().execute(async (trx) => {
+  const holding = own.db.transaction().execute(async (trx) => {
     await sql`lock table exports in access exclusive mode`.execute(trx);
     locked.resolve();
     await ended.promise;
   });
   await locked.promise;
-  await expect.poll(() => countWaiting(test.db), { timeout: 10_000 }).toBeGreaterThan(0);
+  await expect.poll(() => countWaiting(own.db), { timeout: 10_000 }).toBeGreaterThan(0);
   const startedAt = performance.now();
   await app.app.stop();
   expect(performance.now() - startedAt).toBeLessThan(PATIENCE_MS);
   expect(complaintsOf(app.logs)).toEqual([]);
   ended.resolve();
   await holding;
-  await test.stop();
+  await own.stop();
 });
 
 test('a service whose database has fallen silent is gone ten seconds after it was told to stop', async () => {

@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { paste, readSnippets, type Snippet, toPattern, withoutBlanks } from './support/pasted-page.ts';
+import { takePorts } from './support/ports.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
-/** The first of ten ports in a row. The system gives out none of these by itself, so no other test has one by chance. */
-const FIRST_PORT = 10_000 + 10 * Math.floor(Math.random() * 1_000);
+/** Nine of the sandbox, and the service's. */
+const FIRST_PORT = takePorts(10);
 
 /** The same snippet on ports of the test's own. */
 function onFreePorts(snippet: Snippet): Snippet {

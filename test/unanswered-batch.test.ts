@@ -28,7 +28,7 @@ test('somebody whose addition was never answered and is then refused is neither 
   app.sandbox.faults.add({ operation: 'iterable.subscribe', drop: 'before' });
   const first = await app.syncToEnd(cohort.id, 'DYNAMIC');
   app.sandbox.faults.clear();
-  app.iterable.users.forget('b@example.com');
+  app.iterable.forgetUsers('email', 'b@example.com');
   const second = await app.runToEnd(first.exportId);
   expect(second.counts).toMatchObject({ members: 2, added: 1, rejected: 1 });
   const { export: exported } = await app.api.query('query ($id: ID!) { export(id: $id) { listSize } }', {

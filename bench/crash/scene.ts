@@ -54,7 +54,7 @@ export async function openScene(size: number): Promise<Scene> {
   const sandbox = await startSandbox();
   const cohort = createCohort(size);
   const iterable = sandbox.iterable.addProject({ type: 'EMAIL', refusals: cohort.refusals });
-  for (const address of cohort.forgotten) iterable.users.forget(address);
+  for (const address of cohort.forgotten) iterable.forgetUsers('email', address);
   const mixpanel = sandbox.mixpanel.addProject({ queriesPerHour: Number.POSITIVE_INFINITY });
   const { id: externalId } = mixpanel.addCohort({ name: COHORT_NAME, members: cohort.members(0) });
   const cluster = await startCluster(

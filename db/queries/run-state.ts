@@ -140,7 +140,9 @@ export async function requestCancel(
     .updateTable('sync_runs')
     .set({
       cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, ${now})`,
-      cancel_requested_by: sql<string>`case when cancel_requested_at is null then ${by} else cancel_requested_by end`,
+      cancel_requested_by: sql<
+        string | null
+      >`case when cancel_requested_at is null then ${by} else cancel_requested_by end`,
       cancel_cause: sql<CancelCause>`coalesce(cancel_cause, ${cause})`,
     })
     .where('id', '=', runId)

@@ -18,6 +18,10 @@ export function badParams(msg: string): SandboxReply {
   return refuse(400, 'BadParams', msg);
 }
 
+export function refuseEmail(email: string): SandboxReply {
+  return refuse(400, 'InvalidEmailAddressError', `Invalid email: ${email}`);
+}
+
 export function done(msg = ''): SandboxReply {
   return refuse(200, 'Success', msg);
 }

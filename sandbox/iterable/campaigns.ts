@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { ok, refuse } from './answers.ts';
 import { perSecond, route } from './route.ts';
-import { SAMPLE_CAMPAIGNS, type SampleCampaign } from './sample-campaigns.ts';
+import { SAMPLE_CAMPAIGNS, SAMPLE_CREATED_AT, type SampleCampaign } from './sample-campaigns.ts';
 
 const MEDIA = { email: 'Email', push: 'Push', sms: 'SMS', inApp: 'InApp', webPush: 'WebPush' };
-const CREATED_AT = Date.parse('2026-01-05T09:30:00Z');
 const HOUR_MS = 3_600_000;
 const DEFAULT_PAGE_SIZE = 20;
 
@@ -67,7 +66,7 @@ export const campaignRoutes = [
 ];
 
 function toDetails(campaign: SampleCampaign, index: number) {
-  const createdAt = CREATED_AT + index * HOUR_MS;
+  const createdAt = SAMPLE_CREATED_AT + index * HOUR_MS;
   return {
     id: campaign.campaignId,
     name: campaign.campaignName,

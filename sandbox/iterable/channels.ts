@@ -1,10 +1,9 @@
 import { ok } from './answers.ts';
 import { perSecond, route } from './route.ts';
-import { type Medium, SAMPLE_CAMPAIGNS } from './sample-campaigns.ts';
+import { type Medium, SAMPLE_CAMPAIGNS, SAMPLE_CREATED_AT } from './sample-campaigns.ts';
 
 /** The API knows no other media. */
 const MEDIA: Partial<Record<Medium, string>> = { email: 'Email', push: 'Push', sms: 'SMS' };
-const CREATED_AT = Date.parse('2026-01-05T09:30:00Z');
 
 /** Those of the sample's campaigns. */
 const CHANNELS = new Map(
@@ -15,7 +14,7 @@ const CHANNELS = new Map(
   ),
 );
 
-/** What a project sends with, and what its profiles hold. */
+/** What a project sends with. */
 export const channelRoutes = [
   route({
     name: 'listChannels',
@@ -44,16 +43,9 @@ export const channelRoutes = [
           name: `${messageMedium} Marketing Message`,
           channelId,
           subscriptionPolicy: 'OptOut',
-          createdAt: CREATED_AT,
-          updatedAt: CREATED_AT,
+          createdAt: SAMPLE_CREATED_AT,
+          updatedAt: SAMPLE_CREATED_AT,
         })),
       }),
-  }),
-  route({
-    name: 'getFields',
-    method: 'GET',
-    path: '/api/users/getFields',
-    limits: perSecond(3),
-    answer: ({ project }) => ok({ fields: Object.fromEntries(project.fields.types) }),
   }),
 ];

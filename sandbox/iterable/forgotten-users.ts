@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { SandboxReply } from '../http.ts';
-import { badParams, done, ok, refuse } from './answers.ts';
+import { badParams, done, ok, refuse, refuseEmail } from './answers.ts';
 import { type IdentifierKind, type IterableProjectType, isEmail, isUserId } from './identity.ts';
 import type { IterableProject } from './project.ts';
 import { perSecond, route } from './route.ts';
-import { refuseEmail } from './users.ts';
 
 const LIMITS = [...perSecond(3), { count: 1_000, windowMs: 24 * 3_600_000 }];
 
@@ -35,7 +34,7 @@ export const forgottenUserRoutes = [
     limits: LIMITS,
     body: user,
     answer: ({ project, input }) =>
-      ofUser(project, input, (kind, identifier) => project.users.unforget(identifier, kind)),
+      ofUser(project, input, (kind, identifier) => project.users.unforget(kind, identifier)),
   }),
   route({
     name: 'forgottenEmails',

@@ -30,9 +30,9 @@ export type Resolved = { profile: Profile } | { failures: Failure[] };
 /** The users of one project, and who a subscriber of a call is among them. */
 export interface Users {
   resolve(given: GivenSubscriber, options: { create: boolean; updateExistingOnly: boolean }): Resolved;
-  /** Erased for good: they cannot be added again. Without a kind, what has an @ is an e-mail. */
-  forget(identifier: string, kind?: IdentifierKind): void;
-  unforget(identifier: string, kind: IdentifierKind): void;
+  /** Erased for good: they cannot be added again. A project's forgetUsers takes them off the lists too. */
+  forget(kind: IdentifierKind, identifier: string): void;
+  unforget(kind: IdentifierKind, identifier: string): void;
   forgotten(kind: IdentifierKind): string[];
   remove(profile: Profile): void;
   add(profile: { email?: string; userId?: string }): Profile;
@@ -185,12 +185,12 @@ export function createUsers(type: IterableProjectType): Users {
     add,
     remove,
     all,
-    forget(identifier, kind = identifier.includes('@') ? 'email' : 'userId') {
+    forget(kind, identifier) {
       const name = normalize(identifier, kind);
       forgotten[kind].add(name);
       for (const profile of indexes[kind].all(name)) remove(profile);
     },
-    unforget: (identifier, kind) => void forgotten[kind].delete(normalize(identifier, kind)),
+    unforget: (kind, identifier) => void forgotten[kind].delete(normalize(identifier, kind)),
     forgotten: (kind) => [...forgotten[kind]],
     find: (identifier) => byEmail.first(identifier.toLowerCase()) ?? byUserId.first(identifier),
     findBy: (kind, identifier) => indexes[kind].first(normalize(identifier, kind)),

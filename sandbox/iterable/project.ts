@@ -172,7 +172,7 @@ export function createIterableProject(
     },
     forgetUsers(kind, identifier) {
       project.deleteUsers(kind, identifier);
-      project.users.forget(identifier, kind);
+      project.users.forget(kind, identifier);
     },
     membersOf(name) {
       const list = project.list(name);

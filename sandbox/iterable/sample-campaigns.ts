@@ -1,3 +1,6 @@
+/** When the sample's campaigns and channels were made. */
+export const SAMPLE_CREATED_AT = Date.parse('2026-01-05T09:30:00Z');
+
 export type Medium = 'email' | 'push' | 'sms' | 'inApp' | 'webPush';
 
 export interface SampleCampaign {

@@ -7,19 +7,11 @@ import type { Failure, Profile, Resolved } from './identity.ts';
 import { toListEcho } from './list-echo.ts';
 import type { IterableProject } from './project.ts';
 import { type Answering, route } from './route.ts';
-import { type Written, writeProfile } from './write-profile.ts';
+import { givenProfile, type Written, writeProfile } from './write-profile.ts';
 
 const update = z.object({
   listId: z.int(),
-  subscribers: z.array(
-    z.object({
-      email: z.string().optional(),
-      userId: z.string().optional(),
-      preferUserId: z.boolean().optional(),
-      dataFields: z.record(z.string(), z.unknown()).optional(),
-      mergeNestedObjects: z.boolean().optional(),
-    }),
-  ),
+  subscribers: z.array(givenProfile),
   updateExistingUsersOnly: z.boolean().optional(),
   channelUnsubscribe: z.boolean().optional(),
   campaignId: z.int().optional(),

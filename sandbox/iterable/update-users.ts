@@ -1,20 +1,11 @@
 import { z } from 'zod';
 import type { SandboxReply } from '../http.ts';
-import { badParams, done, refuse } from './answers.ts';
+import { badParams, done, refuse, refuseEmail } from './answers.ts';
 import { createUpdateTally } from './failed-updates.ts';
 import { type Failure, isUserId } from './identity.ts';
 import { perSecond, route } from './route.ts';
 import type { FieldMismatch } from './user-fields.ts';
-import { refuseEmail } from './users.ts';
-import { writeProfile } from './write-profile.ts';
-
-const user = z.object({
-  email: z.string().optional(),
-  userId: z.string().optional(),
-  preferUserId: z.boolean().optional(),
-  dataFields: z.record(z.string(), z.unknown()).optional(),
-  mergeNestedObjects: z.boolean().optional(),
-});
+import { givenProfile, writeProfile } from './write-profile.ts';
 
 export const updateUserRoutes = [
   route({
@@ -22,7 +13,7 @@ export const updateUserRoutes = [
     method: 'POST',
     path: '/api/users/update',
     limits: perSecond(500),
-    body: user.extend({ createNewFields: z.boolean().optional() }),
+    body: givenProfile.extend({ createNewFields: z.boolean().optional() }),
     answer({ project, input: { createNewFields = true, ...given } }) {
       if (given.email === undefined && given.userId === undefined) {
         return badParams('Either email or userId is required');
@@ -38,7 +29,7 @@ export const updateUserRoutes = [
     method: 'POST',
     path: '/api/users/bulkUpdate',
     limits: perSecond(5),
-    body: z.object({ users: z.array(user), createNewFields: z.boolean().optional() }),
+    body: z.object({ users: z.array(givenProfile), createNewFields: z.boolean().optional() }),
     answer({ project, input: { users, createNewFields = true } }) {
       const tally = createUpdateTally();
       for (const given of users) tally.count(writeProfile(project, given, { createNewFields }));

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { SandboxReply } from '../http.ts';
-import { badParams, done, ok, refuse } from './answers.ts';
+import { badParams, done, ok, refuseEmail } from './answers.ts';
 import { type IdentifierKind, isEmail, type Profile } from './identity.ts';
 import type { IterableProject } from './project.ts';
 import { perSecond, route } from './route.ts';
@@ -57,11 +57,14 @@ export const userRoutes = [
       return done();
     },
   }),
+  route({
+    name: 'getFields',
+    method: 'GET',
+    path: '/api/users/getFields',
+    limits: perSecond(3),
+    answer: ({ project }) => ok({ fields: Object.fromEntries(project.fields.types) }),
+  }),
 ];
-
-export function refuseEmail(email: string): SandboxReply {
-  return refuse(400, 'InvalidEmailAddressError', `Invalid email: ${email}`);
-}
 
 /** Somebody unknown is an empty object. */
 function show(project: IterableProject, kind: IdentifierKind, identifier: string): SandboxReply {

@@ -1,11 +1,19 @@
-import type { Failure, GivenSubscriber, Profile } from './identity.ts';
+import { z } from 'zod';
+import { isObject } from '../is-object.ts';
+import type { Failure, Profile } from './identity.ts';
 import type { IterableProject } from './project.ts';
 import type { FieldMismatch } from './user-fields.ts';
 
-export interface GivenProfile extends GivenSubscriber {
-  dataFields?: Record<string, unknown> | undefined;
-  mergeNestedObjects?: boolean | undefined;
-}
+/** A person as calls for lists and users name them. */
+export const givenProfile = z.object({
+  email: z.string().optional(),
+  userId: z.string().optional(),
+  preferUserId: z.boolean().optional(),
+  dataFields: z.record(z.string(), z.unknown()).optional(),
+  mergeNestedObjects: z.boolean().optional(),
+});
+
+export type GivenProfile = z.infer<typeof givenProfile>;
 
 export type Written =
   | { profile: Profile; created: string[]; filteredOut: string[] }
@@ -43,10 +51,6 @@ function merge(
     if (isObject(before) && isObject(value)) merged[name] = { ...before, ...value };
   }
   return merged;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function toFailure({ email, userId }: GivenProfile): Failure {

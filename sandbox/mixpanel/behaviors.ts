@@ -1,6 +1,7 @@
 import { type Expression, parseExpression } from './expression.ts';
 import type { ImportedEvent } from './imported-events.ts';
-import { parseParam, RefusedQueryError } from './params.ts';
+import { parseParam } from './params.ts';
+import { RefusedQueryError } from './refused-query.ts';
 
 /** Events that /engage counts for each person, so that where can ask for `behaviors["name"] > 2`. */
 export interface Behavior {

@@ -1,3 +1,4 @@
+import { isObject } from '../is-object.ts';
 import type { ImportedEvent } from './imported-events.ts';
 
 export interface EventFailure {
@@ -168,10 +169,6 @@ function toDistinctId(properties: Record<string, unknown>, idMerge: EventRules['
   const { distinct_id: given, $user_id: userId, $device_id: deviceId } = properties;
   if (idMerge === 'SIMPLIFIED' && isFilled(userId)) return userId;
   return typeof given === 'string' ? given : `$device:${deviceId}`;
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function isFilled(value: unknown): value is string {

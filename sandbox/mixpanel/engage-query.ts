@@ -1,6 +1,7 @@
 import { type Behavior, readBehaviors } from './behaviors.ts';
 import { type Expression, parseExpression } from './expression.ts';
-import { parseParam, RefusedQueryError } from './params.ts';
+import { parseParam } from './params.ts';
+import { RefusedQueryError } from './refused-query.ts';
 
 /** What /engage is asked for, page by page. */
 export interface EngageQuery {

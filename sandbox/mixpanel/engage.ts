@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { countBehaviors } from './behaviors.ts';
 import type { EngagePage, EngageQuery } from './engage-query.ts';
-import { RefusedQueryError } from './params.ts';
 import { allProfiles, keepOnly, withWritten } from './profiles.ts';
 import { DATA_GROUP_ID, type EngageSession, type MemberList, type MixpanelProject } from './project.ts';
+import { RefusedQueryError } from './refused-query.ts';
 
 const MAX_PAGE_SIZE = 40_000;
 
@@ -48,6 +48,7 @@ function findSession(
   const members = select(project, query, now);
   if (!members) throw new RefusedQueryError(`cohort ${query.cohortId} not found`);
   const pageSize = Math.min(MAX_PAGE_SIZE, query.pageSize ?? settings.defaultPageSize);
+  for (const [old, { at }] of sessions) if (now - at > settings.sessionLifeMs) sessions.delete(old);
   const begun = { members, key: query.key, pageSize, at: now };
   const id = `${now}-${randomBytes(16).toString('hex')}`;
   sessions.set(id, begun);

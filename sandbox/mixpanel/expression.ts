@@ -1,5 +1,5 @@
 import { compare, type Operand, operate, parseMoment, toTyped } from './operands.ts';
-import { RefusedQueryError } from './params.ts';
+import { RefusedQueryError } from './refused-query.ts';
 
 /** Where an expression finds what it names. */
 export interface Scope {

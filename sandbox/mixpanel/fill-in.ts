@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { isFilled, isObject, toMs } from './check-event.ts';
+import { isObject } from '../is-object.ts';
+import { isFilled, toMs } from './check-event.ts';
 
 const IDENTITY_EVENTS: readonly unknown[] = ['$identify', '$create_alias', '$merge'];
 

@@ -1,13 +1,5 @@
 import type { SandboxRequest } from '../http.ts';
-
-/** A query that Mixpanel refuses, with the text that it shows. */
-export class RefusedQueryError extends Error {
-  readonly status: number;
-  constructor(message: string, status = 400) {
-    super(message);
-    this.status = status;
-  }
-}
+import { RefusedQueryError } from './refused-query.ts';
 
 /** Parameters of the Query API come in the query, a form or JSON. Throws RefusedQueryError. */
 export function readParams(request: SandboxRequest): URLSearchParams {

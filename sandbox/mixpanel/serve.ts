@@ -4,8 +4,9 @@ import { type OperationContext, serveOperation } from '../serve-operation.ts';
 import { type Caller, findCaller } from './account.ts';
 import { queryProfiles } from './engage.ts';
 import { type EngagePage, readEngagePage } from './engage-query.ts';
-import { RefusedQueryError, readParams } from './params.ts';
+import { readParams } from './params.ts';
 import { DATA_GROUP_ID, type MixpanelProject } from './project.ts';
+import { RefusedQueryError } from './refused-query.ts';
 
 export interface MixpanelContext extends OperationContext {
   projects: MixpanelProject[];

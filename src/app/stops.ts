@@ -17,7 +17,7 @@ export function createStops(logger: Logger): Stops {
 
   async function stopAll() {
     const settled = new AbortController();
-    const late = wait(PATIENCE_MS, true, settled).catch(() => false);
+    const late = wait(PATIENCE_MS, true, { signal: settled.signal }).catch(() => false);
     const left: string[] = [];
     for (const { part, stop } of parts.reverse()) {
       const stopping = stop().then(

@@ -119,7 +119,7 @@ export const SyncRunStatus = builder.enumType('SyncRunStatus', {
     AWAITING_APPROVAL: { description: 'Held by the removal guard.' },
     SUCCEEDED: {
       description:
-        'Everybody in the cohort is on the list. Who is on it besides is told by noticeDetails (PEOPLE_KEPT, REMOVALS_REFUSED).',
+        'Everybody in the cohort is on the list. noticeDetails counts who else is still on it (PEOPLE_KEPT, REMOVALS_REFUSED).',
     },
     PARTIALLY_SUCCEEDED: {
       description: 'As SUCCEEDED, but for people who were rejected; members(outcome: REJECTED) names them.',

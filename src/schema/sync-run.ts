@@ -176,12 +176,12 @@ builder.node(SyncRun, {
     cancelRequestedAt: t.expose('cancel_requested_at', {
       type: 'DateTime',
       nullable: true,
-      description: 'When its end was asked for; a running one ends between two batches.',
+      description: 'When cancellation was requested. A run that is going ends between two batches.',
     }),
     cancelRequestedBy: t.exposeString('cancel_requested_by', {
       nullable: true,
       description:
-        'The name of the token that asked for its end: by cancelSyncRun, or by a mutation that ends runs (stopExport, disconnectIntegration, connectMixpanel with another project). Null while nobody has.',
+        'The name of the token that asked for its end: by cancelSyncRun, or by a mutation that ends runs (stopExport, disconnectIntegration, connectMixpanel with another project). Null if nobody has, and for runs of versions that did not record it.',
     }),
     ledgerDeletedAt: t.expose('ledger_deleted_at', {
       type: 'DateTime',

@@ -127,7 +127,9 @@ export function startLive(options: { db: Db; databaseUrl: string; logger: Logger
       reading.isDue = false;
       const begunAt = performance.now();
       read()
-        .catch((error) => isStopped || logger.warn({ err: error }, 'a change could not be read'))
+        .catch((error) => {
+          if (!isStopped) logger.warn({ err: error }, 'a change could not be read');
+        })
         .finally(() => {
           reading.timer = setTimeout(
             () => {

@@ -9,7 +9,10 @@ import { createRequire } from 'node:module';
 const [origins = {}, credentials = {}, data = '', options = {}] = process.argv
   .slice(2)
   .map((text) => JSON.parse(text));
-const turn = (origin: string): string => origins[origin] ?? origin;
+const turn = (origin: string): string => {
+  if (!(origin in origins)) throw new Error(`Nobody plays ${origin}.`);
+  return origins[origin];
+};
 const require = createRequire(createRequire(import.meta.url).resolve('mixpanel-import'));
 
 const undici = require('undici') as { Pool: new (origin: string, settings: object) => object };

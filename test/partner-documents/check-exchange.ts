@@ -17,8 +17,12 @@ export function checkRequest(request: SandboxRequest): string[] {
   const mediaType = readMediaType(headers['content-type']);
   const body = bodies.find((one) => one.mediaType === mediaType);
   if (!body) return [...found, `${name} takes no body of type ${mediaType}`];
-  const content = headers['content-encoding'] === 'gzip' ? gunzipSync(bytes).toString() : request.body;
-  return [...found, ...compareBody(body, content, `body of ${name}`)];
+  try {
+    const content = headers['content-encoding'] === 'gzip' ? gunzipSync(bytes).toString() : request.body;
+    return [...found, ...compareBody(body, content, `body of ${name}`)];
+  } catch {
+    return [...found, `body of ${name} is not gzip`];
+  }
 }
 
 /** What the document of the partner says otherwise than an answer. It has no say in what it does not have. */

@@ -45,6 +45,9 @@ export async function paste(
     cwd,
     env: { PATH: process.env.PATH!, ...env },
     maxBuffer: 16_000_000,
+    // A step that waits for what does not come.
+    timeout: 240_000,
+    killSignal: 'SIGKILL',
   });
   const parts = stdout.split(MARK);
   return snippets.map((snippet, index) => ({
