@@ -257,7 +257,7 @@ test('whom a removal fails without being named stays on the list, is not claimed
   app.iterable.settings.unnamedFailures = ['old3@example.com', 'old7@example.com', 'new5@example.com'];
   const run = await swap.run();
   expect(run.counts).toMatchObject({ members: 30, added: 19, unchanged: 10, rejected: 1, removed: 18 });
-  expect(run.notices).toEqual(['Iterable refused to remove some people; the next run tries again.']);
+  expect(run.notices).toEqual(['Iterable refused to remove 2 people; the next run tries again.']);
   expect(await app.readLedger(run.id, { outcome: 'REJECTED' })).toMatchObject([
     { email: 'new5@example.com', reason: 'ITERABLE_UNATTRIBUTED' },
   ]);

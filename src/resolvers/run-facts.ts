@@ -26,7 +26,8 @@ const MESSAGES: Record<WaitReason, string> = {
 export function waitOf(run: WaitingRun): RunWait | null {
   const { status, wait_reason: reason, wait_until: until } = run;
   if (status === 'AWAITING_APPROVAL') {
-    const message = `The removal of ${run.pending_removals} people waits for approveRemovals or discardRemovals.`;
+    const people = run.pending_removals === 1 ? '1 person' : `${run.pending_removals} people`;
+    const message = `The removal of ${people} waits for approveRemovals or discardRemovals.`;
     return { reason: 'APPROVAL', message, until: null };
   }
   if (reason !== null) return { reason, message: MESSAGES[reason], until };

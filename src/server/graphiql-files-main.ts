@@ -31,9 +31,14 @@ const before = `{
   self.MonacoEnvironment = { globalAPI: false, getWorkerUrl: (_, label) => new URL(workers[label], here).href };
 }
 `;
-// The page asks for the schema when it opens, before it has a token. Ctrl-Shift-R is its own key for asking again.
+// The page asks for the schema when it opens, before it has a token, and never again by itself. Ctrl-Shift-R is its own key for that.
 const after = `;{
   let token, waiting;
+  const askForSchema = (tries) => {
+    window.dispatchEvent(new KeyboardEvent('keydown', { key: 'R', ctrlKey: true, shiftKey: true }));
+    if (tries > 1) waiting = setTimeout(askForSchema, 5_000, tries - 1);
+  };
+  const onSchemaChange = () => clearTimeout(waiting);
   const readToken = (headers) => {
     try {
       return Object.entries(JSON.parse(headers)).find(([name]) => name.toLowerCase() === 'authorization')?.[1];
@@ -45,10 +50,10 @@ const after = `;{
     clearTimeout(waiting);
     waiting = setTimeout(() => {
       token = given;
-      window.dispatchEvent(new KeyboardEvent('keydown', { key: 'R', ctrlKey: true, shiftKey: true }));
+      askForSchema(5);
     }, 300);
   };
-  YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), { ...${JSON.stringify(OPTIONS)}, onEditHeaders });
+  YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), { ...${JSON.stringify(OPTIONS)}, onEditHeaders, onSchemaChange });
 }
 `;
 

@@ -7,34 +7,23 @@ import {
   loadListBlockPeople,
   MARKS,
 } from '../../db/queries/list-block.ts';
-import type { IterableProjectType } from '../../db/values.ts';
 import { changePlaces, type PlaceChange } from './change-places.ts';
-import { partitionsFor } from './collect-members.ts';
 import type { SyncDeps } from './deps.ts';
-import { type Destination, unexpectedAnswer } from './destination.ts';
 import { hashKey } from './hash.ts';
 import { identityKey } from './identity.ts';
 import { partitionOf } from './key-range.ts';
 import { loadListedPeople, type Place } from './listed-people.ts';
 import { KEY_BYTES, type Person } from './member-record.ts';
 import { decodePeople, encodePeople } from './people-block.ts';
+import { areAllListed, type ListLine, linesOf, type RealList, readRealList } from './real-list.ts';
 import type { RunExecution } from './run-execution.ts';
-import { RunFailure } from './run-outcome.ts';
-import { createSpill, type Spill } from './spill.ts';
+import type { Spill } from './spill.ts';
+import { listedByEmail } from './wrong-project-type.ts';
 
 const BLOCKS_PER_QUERY = 32;
+/** So many people show whether a whole list is keyed by e-mail. */
+const MOST_UNSEEN = 1_000;
 const PEOPLE_PER_BLOCK = 1_000;
-
-/** Who is on the list in Iterable, by ranges of their keys. */
-export interface RealList {
-  lines: Spill;
-  /**
-   * In hybrid projects a line is the userId or the e-mail: whoever was sent by e-mail may show by a userId of their own,
-   * so the list is read both ways.
-   */
-  byEmail: Spill | undefined;
-  close(): Promise<void>;
-}
 
 /**
  * Reads the real list and makes what we know of it true. The plan that follows repairs what is missing and what is too
@@ -71,25 +60,6 @@ export async function compareList({
   }
 }
 
-export async function readRealList(
-  destination: Destination,
-  list: { projectType: IterableProjectType; listId: string; expectedPeople: number; signal: AbortSignal },
-): Promise<RealList> {
-  const { projectType } = list;
-  const lines = await readList(destination, list, projectType !== 'EMAIL');
-  try {
-    const byEmail = projectType === 'HYBRID' ? await readList(destination, list, false) : undefined;
-    const close = async () => {
-      await lines.close();
-      await byEmail?.close();
-    };
-    return { lines, byEmail, close };
-  } catch (error) {
-    await lines.close();
-    throw error;
-  }
-}
-
 export interface Drift {
   /** On the list by all that we know, and not in Iterable. */
   missing: number;
@@ -104,7 +74,7 @@ export interface Drift {
 export async function compareWithReal(
   { db, clock, env }: Pick<SyncDeps, 'db' | 'clock' | 'env'>,
   exportId: number,
-  { lines: real, byEmail }: RealList,
+  { lines: real, byEmail, isByEmailAlone }: RealList,
 ): Promise<Drift> {
   const now = clock.now();
   const judgedUntil = new Date(now.getTime() - env.visibilityDelayMs);
@@ -113,6 +83,8 @@ export async function compareWithReal(
   const listed = byEmail ? await loadListedPeople(db, exportId) : undefined;
   const hidden = byEmail ? await countHidden(byEmail) : 0;
   const leaving = await loadLeaving(db, exportId, judgedUntil);
+  /** E-mails, as keys, of some people who were sent by userId and do not show by it. */
+  const unseen: string[] = [];
   for (let partition = 0; partition < partitions; partition++) {
     const lines = await linesOf(real, partition);
     const emailLines = byEmail ? await linesOf(byEmail, partition) : undefined;
@@ -125,6 +97,10 @@ export async function compareWithReal(
       if (isThere || isAmbiguous || stay.addedAt > judgedUntil) continue;
       changes.push({ place: stay.place, change: { set: MARKS.missing } });
       drift.missing++;
+      const { email, userId } = stay.person;
+      if (isByEmailAlone && byEmail && userId !== null && email !== null && unseen.length < MOST_UNSEEN) {
+        unseen.push(hashKey(identityKey('HYBRID', { email, userId: null })));
+      }
     }
     const strangers = [...lines].filter(
       ([key, line]) => !leaving.has(key) && !isKnownByUserId(line) && (hidden === 0 || line.kind === 'email'),
@@ -133,6 +109,7 @@ export async function compareWithReal(
     await insertStrangers(db, exportId, strangers, now);
     drift.foreign += strangers.length;
   }
+  if (unseen.length > 0 && (await areAllListed(real, unseen))) throw listedByEmail();
   await setListCompared(db, exportId, now);
   return drift;
 
@@ -154,69 +131,6 @@ export async function compareWithReal(
     }
     return count;
   }
-}
-
-async function readList(
-  destination: Destination,
-  { projectType, listId, expectedPeople, signal }: Parameters<typeof readRealList>[1],
-  preferUserId: boolean,
-): Promise<Spill> {
-  const reading = destination.request('listRead', async (client) => {
-    const spill = createSpill(partitionsFor(expectedPeople));
-    try {
-      for await (const lines of client.getUsers(listId, { preferUserId, signal })) {
-        for (const line of lines) addLine(spill, projectType, line);
-        if (spill.isFull()) await spill.flush();
-      }
-      return spill;
-    } catch (error) {
-      await spill.close();
-      throw error;
-    }
-  });
-  return await reading.catch((error) => {
-    throw unexpectedAnswer(error);
-  });
-}
-
-function addLine(spill: Spill, projectType: IterableProjectType, line: string) {
-  // Taken for an address it would be sent for removal, whoever bears it.
-  if (projectType === 'EMAIL' && !line.includes('@')) throw wrongProjectType();
-  const isEmail = projectType === 'EMAIL' || (projectType === 'HYBRID' && line.includes('@'));
-  const text = isEmail ? line.toLowerCase() : line;
-  const person = isEmail ? { email: text, userId: undefined } : { email: undefined, userId: text };
-  const key = hashKey(identityKey(projectType, person));
-  const record = `${isEmail ? 'e' : 'u'}${text}\n`;
-  const partition = partitionOf(key.charCodeAt(0), spill.partitions);
-  const { buffer, start } = spill.reserve(partition, KEY_BYTES + record.length * 3);
-  buffer.write(key, start, KEY_BYTES, 'latin1');
-  spill.commit(partition, KEY_BYTES + buffer.write(record, start + KEY_BYTES));
-}
-
-function wrongProjectType(): RunFailure {
-  return new RunFailure(
-    'DESTINATION_UNAVAILABLE',
-    "The list in Iterable holds people without an e-mail address, so its project is not keyed by e-mail as it is connected. Nothing was written. Look into the project's settings in Iterable, and connect it again with the right projectType (USER_ID or HYBRID).",
-    { retryable: false },
-  );
-}
-
-interface ListLine {
-  kind: 'email' | 'userId';
-  text: string;
-}
-
-async function linesOf(spill: Spill, partition: number): Promise<Map<string, ListLine>> {
-  const bytes = await spill.read(partition);
-  const lines = new Map<string, ListLine>();
-  for (let at = 0; at < bytes.length; ) {
-    const key = bytes.toString('latin1', at, at + KEY_BYTES);
-    const end = bytes.indexOf('\n', at + KEY_BYTES);
-    const kind = bytes[at + KEY_BYTES] === 'e'.charCodeAt(0) ? 'email' : 'userId';
-    lines.set(key, { kind, text: bytes.toString('utf8', at + KEY_BYTES + 1, end) });
-    at = end + 1;
-  }
-  return lines;
 }
 
 /** One person on the list by all that we know. */

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Db } from '../../db/connect.ts';
+import type { RunNotice } from '../../db/json-columns.ts';
 import { listOpenBatches, markBatchSent } from '../../db/queries/sync-batch.ts';
 import type { BatchKind, IterableProjectType } from '../../db/values.ts';
 import { type BatchMember, batchMembers } from './batch-members.ts';
@@ -7,10 +8,11 @@ import { type Destination, unexpectedAnswer } from './destination.ts';
 import { type Subscriber, toIdentifier, toSubscriber } from './identity.ts';
 import type { ListUpdateResult } from './iterable/answers.ts';
 import { InvalidListError } from './iterable/errors.ts';
-import { RunFailure, RunTakenUp } from './run-outcome.ts';
+import { RunTakenUp } from './run-outcome.ts';
 import type { RunReporter } from './run-reporter.ts';
-import { sendBatch } from './send-batch.ts';
+import { type BatchAnswer, sendBatch } from './send-batch.ts';
 import { type SettleContext, settleAddition, settleRemoval } from './settle-batch.ts';
+import { additionsUnknown, removalsRefused } from './wrong-project-type.ts';
 
 /** A list that was made moments ago may be unknown to subscribe for about this long (Iterable's client tests). */
 const NEW_LIST_PATIENCE_MS = 60_000;
@@ -39,12 +41,14 @@ export async function deliverBatches(delivery: Delivery, kind: BatchKind): Promi
   const open = await listOpenBatches(delivery.db, delivery.context.runId, kind);
   let next = 0;
   let failed = false;
+  let stayed = 0;
   async function deliverInTurn() {
     while (!failed) {
       const batch = open[next++];
       if (!batch) return;
       try {
-        await deliverOne(delivery, kind, batch.id);
+        const stayedOfBatch = await deliverOne(delivery, kind, batch.id);
+        stayed += stayedOfBatch;
       } catch (error) {
         failed = true;
         throw error;
@@ -54,11 +58,13 @@ export async function deliverBatches(delivery: Delivery, kind: BatchKind): Promi
   }
   const lanes = Array.from({ length: Math.min(delivery.concurrency, open.length) }, deliverInTurn);
   const results = await Promise.allSettled(lanes);
+  if (stayed > 0) delivery.reporter.notice(removalsStay(stayed));
   const failure = results.find((result) => result.status === 'rejected');
   if (failure) throw failure.reason;
 }
 
-async function deliverOne(delivery: Delivery, kind: BatchKind, batchId: string): Promise<void> {
+/** Returns how many people were not removed, and may be the next time. */
+async function deliverOne(delivery: Delivery, kind: BatchKind, batchId: string): Promise<number> {
   const { db, reporter, listId } = delivery;
   reporter.halt.throwIfAborted();
   const batch = await markBatchSent(db, reporter.attempt, batchId);
@@ -80,6 +86,7 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, batchId: string):
   });
   const context = { ...delivery.context, now: delivery.now() };
   if (kind === 'ADD') {
+    if (isOfOtherType(projectType, batch.size, answer)) throw additionsUnknown(batch.size);
     const settled = await settleAddition(db, context, batch, answer);
     if (settled) reporter.add(settled.counts);
     if (settled?.refusedOnList) {
@@ -90,26 +97,27 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, batchId: string):
         count: null,
       });
     }
-  } else {
-    const settled = await settleRemoval(db, context, batch, answer);
-    if (settled) reporter.add(settled.counts);
-    if (settled?.isRefusedWhole) throw removalsRefused(batch.size);
-    if (settled?.stayed) {
-      reporter.notice({
-        code: 'REMOVALS_REFUSED',
-        message: 'Iterable refused to remove some people; the next run tries again.',
-        count: null,
-      });
-    }
+    return 0;
   }
+  const settled = await settleRemoval(db, context, batch, answer);
+  if (settled) reporter.add(settled.counts);
+  if (settled?.isRefusedWhole) throw removalsRefused(batch.size);
+  return settled?.stayed ?? 0;
 }
 
-function removalsRefused(people: number): RunFailure {
-  return new RunFailure(
-    'DESTINATION_UNAVAILABLE',
-    `Iterable refused all ${people} removals of a request, and removed nobody by it. Its project is probably keyed by something else than it is connected as: look into the project's settings in Iterable, and connect it again with the right projectType.`,
-    { retryable: false },
-  );
+function removalsStay(count: number): RunNotice {
+  const people = count === 1 ? '1 person' : `${count} people`;
+  return {
+    code: 'REMOVALS_REFUSED',
+    message: `Iterable refused to remove ${people}; the next run tries again.`,
+    count,
+  };
+}
+
+/** Whoever is added by userId is made where they are unknown, but for a project that goes by e-mail. */
+function isOfOtherType(projectType: IterableProjectType, size: number, { refused }: BatchAnswer): boolean {
+  const unknown = refused.filter(({ reason }) => reason === 'ITERABLE_NOT_FOUND');
+  return projectType !== 'EMAIL' && size > 1 && unknown.length === size;
 }
 
 /** Waits for a new list to become known; not for ever either when the clock is set back meanwhile. */

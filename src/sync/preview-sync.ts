@@ -7,7 +7,7 @@ import { countBatches } from '../../db/queries/sync-batch.ts';
 import type { CohortRow, ExportRow, IntegrationRow, MixpanelConnectionRow } from '../../db/tables.ts';
 import type { RejectionReason } from '../../db/values.ts';
 import { SyncAlreadyRunningError } from '../errors.ts';
-import { compareWithReal, type RealList, readRealList } from './compare-list.ts';
+import { compareWithReal } from './compare-list.ts';
 import { MUTATION_BUDGET_MS } from './connect-iterable.ts';
 import type { SyncDeps } from './deps.ts';
 import type { Destination } from './destination.ts';
@@ -18,6 +18,7 @@ import { type PlannedCounts, planRun } from './plan-run.ts';
 import { isComparisonDue } from './prepare-run.ts';
 import { explainPreviewError } from './preview-error.ts';
 import { type ReadSource, readSource } from './read-source.ts';
+import { type RealList, readRealList } from './real-list.ts';
 import { guardOf } from './removal-guard.ts';
 import { requireExportable, requireListFree } from './start-export.ts';
 

@@ -38,8 +38,13 @@ export async function readMembers(
       const { total } = await options.source.read(reading.addPage, options.signal);
       const members = await reading.collector().finish(readDistinctIds);
       const unreadable = reading.unreadable();
-      if (total === null || members.unique + unreadable >= total) return { members, listed, unreadable };
-      shortfall = `the source says that the cohort has ${total} people and gave ${members.unique}`;
+      // Rows that name nobody are people all the same: a cohort of nothing else is not an empty one.
+      const isNobodyNamed = members.unique === 0 && unreadable > 0;
+      const isWhole = total === null || members.unique + unreadable >= total;
+      if (isWhole && !isNobodyNamed) return { members, listed, unreadable };
+      shortfall = isNobodyNamed
+        ? `none of its ${unreadable} rows names anybody`
+        : `the source says that the cohort has ${total} people and gave ${members.unique}`;
     } catch (error) {
       if (!(error instanceof SessionLostError)) {
         await reading.collector().close();

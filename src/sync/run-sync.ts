@@ -2,6 +2,7 @@ import { takeUpRun } from '../../db/queries/active-run.ts';
 import { hasOpenRejections } from '../../db/queries/rejection.ts';
 import { loadRunScope } from '../../db/queries/run-scope.ts';
 import { sumBatches } from '../../db/queries/sync-batch.ts';
+import type { BatchKind, IterableProjectType } from '../../db/values.ts';
 import { keepHeld } from './decide-removals.ts';
 import { deliverBatches } from './deliver-batches.ts';
 import type { SyncDeps } from './deps.ts';
@@ -13,6 +14,16 @@ import { prepareRun } from './prepare-run.ts';
 import { hasWork, PROGRESS, type RunExecution, requireAttempt } from './run-execution.ts';
 import { RunCancelled, RunFailure, RunHandedOver, RunPostponed } from './run-outcome.ts';
 import { createRunReporter } from './run-reporter.ts';
+
+/**
+ * Removals free their places first. Where a project is connected as hybrid, additions show whether it is one: an e-mail-based
+ * project does not know their userIds, and then nobody may have been removed yet.
+ */
+const ORDER: Record<IterableProjectType, readonly BatchKind[]> = {
+  EMAIL: ['REMOVE', 'ADD'],
+  USER_ID: ['REMOVE', 'ADD'],
+  HYBRID: ['ADD', 'REMOVE'],
+};
 
 /**
  * Executes a queued run to its end or to where it waits for approval, or goes on with one whose worker died. The run's row tells the outcome. Throws
@@ -122,7 +133,7 @@ async function deliver(execution: RunExecution): Promise<void> {
   const { open } = await sumBatches(deps.db, run.id, run.planned_from);
   const hasRejections = await hasOpenRejections(deps.db, run.export_id);
   let settled = 0;
-  for (const kind of ['REMOVE', 'ADD'] as const) {
+  for (const kind of ORDER[scope.integration.project_type!]) {
     reporter.set({ phase: kind === 'REMOVE' ? 'REMOVING' : 'ADDING' });
     await deliverBatches(
       {

@@ -34,11 +34,12 @@ const PERMANENT: ReadonlySet<RejectionReason> = new Set(['ITERABLE_INVALID', 'IT
 /** Who was on the list and is refused for this is on it no longer: Iterable has erased them. */
 const LOST: ReadonlySet<RejectionReason> = new Set(['ITERABLE_FORGOTTEN', 'ITERABLE_NOT_FOUND']);
 
-/** Whom Iterable does not know is not on the list either. */
-const GONE_ANYWAY: ReadonlySet<RejectionReason> = new Set(['ITERABLE_NOT_FOUND']);
-
 /** Iterable will not say anything else of them the next time. */
-const REFUSED_FOR_GOOD: ReadonlySet<RejectionReason> = new Set([...PERMANENT, 'ITERABLE_INVALID_DATA']);
+const REFUSED_FOR_GOOD: ReadonlySet<RejectionReason> = new Set([
+  ...PERMANENT,
+  'ITERABLE_INVALID_DATA',
+  'ITERABLE_NOT_FOUND',
+]);
 
 /**
  * Writes down Iterable's answer to an addition: list state, ledger and journal in one transaction. Undefined when
@@ -95,7 +96,7 @@ export interface SettledRemoval {
   counts: BatchCounts;
   /** People whom Iterable did not remove, and of whom it may say something else the next time. */
   stayed: number;
-  /** All of several people were refused as invalid: it is no fault of theirs, and each run tries again. */
+  /** All of several people were refused, and not because Iterable has erased them: it is no fault of theirs, and each run tries again. */
   isRefusedWhole: boolean;
 }
 
@@ -106,11 +107,11 @@ export async function settleRemoval(
   batch: SentBatch,
   answer: BatchAnswer,
 ): Promise<SettledRemoval | undefined> {
-  const notRemoved = answer.refused.filter(({ reason }) => !GONE_ANYWAY.has(reason));
+  const notRemoved = answer.refused.filter((refusal) => !isGone(refusal));
   const stayed = indicesOf(notRemoved.map(({ member }) => member));
   const forGood = notRemoved.filter(({ reason }) => REFUSED_FOR_GOOD.has(reason));
-  const invalid = forGood.filter(({ reason }) => reason === 'ITERABLE_INVALID');
-  const isRefusedWhole = batch.size > 1 && invalid.length === batch.size;
+  const isErased = notRemoved.every(({ reason }) => reason === 'ITERABLE_FORGOTTEN');
+  const isRefusedWhole = batch.size > 1 && stayed.size === batch.size && !isErased;
   const refused = indicesOf(isRefusedWhole ? [] : forGood.map(({ member }) => member));
   const counts = { ...NO_COUNTS, removed: batch.size - stayed.size };
   const bits = { live: null, liveCount: 0, refused: makeBits(batch.size, (index) => stayed.has(index)) };
@@ -130,6 +131,14 @@ export async function settleRemoval(
     return true;
   });
   return settled ? { counts, stayed: stayed.size - refused.size, isRefusedWhole } : undefined;
+}
+
+/**
+ * Whom Iterable does not know is not on the list either; but for somebody whom a comparison has read from the list: then it
+ * does not know them by what it lists them by.
+ */
+function isGone({ member, reason }: BatchAnswer['refused'][number]): boolean {
+  return reason === 'ITERABLE_NOT_FOUND' && member.distinctId !== null;
 }
 
 /** A transaction, unless the row of the batch is all that is written: most are, and there are thousands. */

@@ -9,7 +9,7 @@ const MAX_LINE_LENGTH = 4_096;
 const MAX_PAGE_BYTES = 1024 * 1024;
 /** As much of a body as shows what it is. */
 const BEGIN_BYTES = 256;
-const HTML = /^<(!doctype\s+html|html[\s>]|\?xml\s|!--)/i;
+const HTML_BEGIN = /^<(!doctype\s+html|html[\s>]|\?xml\s|!--)/i;
 
 /**
  * The lines of a list, some at a time, without those that are empty. Throws UnavailableError for a page of JSON or HTML, whose lines
@@ -46,14 +46,14 @@ async function* refusePages(body: AsyncIterable<Buffer>): AsyncIterable<Buffer> 
     held.push(chunk);
     bytes += chunk.length;
     const begin = beginOf(held);
-    if (HTML.test(begin)) throw notAList();
-    const isUndecided = begin === '' || /^[{[]/.test(begin) || (begin.startsWith('<') && bytes < BEGIN_BYTES);
+    const isUndecided = begin === '' || /^[{[<]/.test(begin);
     if (isUndecided && bytes < MAX_PAGE_BYTES) continue;
     yield* held;
     held = undefined;
   }
   if (held === undefined) return;
-  if (isJsonPage(decodeText(Buffer.concat(held)).trim())) throw notAList();
+  const whole = decodeText(Buffer.concat(held)).trim();
+  if (isJsonPage(whole) || isHtmlPage(whole)) throw notAList();
   yield* held;
 }
 
@@ -74,6 +74,11 @@ function isJsonPage(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** From its first tag to its last. */
+function isHtmlPage(text: string): boolean {
+  return HTML_BEGIN.test(text) && text.endsWith('>');
 }
 
 function isTooLong(line: string): boolean {

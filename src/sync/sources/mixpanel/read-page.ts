@@ -48,7 +48,7 @@ function readMembers(results: unknown[]): Pick<MembersAnswer, 'members' | 'unrea
 function readMember(result: unknown): SourceMember | undefined {
   const { $distinct_id: id, $properties } = (result ?? {}) as Record<string, unknown>;
   const distinctId = typeof id === 'number' || typeof id === 'bigint' ? decimal(id) : id;
-  if (typeof distinctId !== 'string') return undefined;
+  if (typeof distinctId !== 'string' || distinctId.trim() === '') return undefined;
   const properties = ($properties ?? {}) as Record<string, unknown>;
   return {
     distinctId,
@@ -189,7 +189,8 @@ function scanRows(bytes: Buffer): { start: number; end: number; members: SourceM
       if (value === undefined || (isDistinctId && value === null)) return undefined;
       if (isDistinctId) distinctId = String(value);
     } while (take(COMMA));
-    return take(CLOSE_OBJECT) && distinctId !== undefined ? { distinctId, email, userId } : undefined;
+    if (distinctId === undefined || distinctId.trim() === '') return undefined;
+    return take(CLOSE_OBJECT) ? { distinctId, email, userId } : undefined;
   }
 
   if (!take(COLON) || !take(OPEN_ARRAY)) return undefined;
