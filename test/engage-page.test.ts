@@ -16,11 +16,13 @@ type Row = null | {
   $properties?: { $email?: unknown; $iterable_user_id?: unknown } | null;
 };
 
-/** By a text or a whole number with all its digits. */
+/** By a text that is not blank, or a whole number with all its digits. */
 function isNamed(result: Row): boolean {
   const id = result?.$distinct_id;
   return (
-    typeof id === 'string' || typeof id === 'bigint' || (typeof id === 'number' && Math.abs(id) < 2 ** 53)
+    (typeof id === 'string' && id.trim() !== '') ||
+    typeof id === 'bigint' ||
+    (typeof id === 'number' && Math.abs(id) < 2 ** 53)
   );
 }
 

@@ -33,6 +33,9 @@ describe('the cohort list', () => {
       row(undefined),
       row(1.5),
       row('96', { description: null }),
+      row('9\u00007'),
+      row('9'.repeat(9_000)),
+      row(''),
     ]);
     await app.api.query(REFRESH);
     const cohort = (id: number, memberCount: number | null) => ({
@@ -50,7 +53,7 @@ describe('the cohort list', () => {
       cohort(96, 1),
     ]);
     expect(await warningOf(app)).toBe(
-      'Of the cohorts that Mixpanel lists 5 could not be read (91): they have no name or no id. They are left out, or stay as they were.',
+      'Of the cohorts that Mixpanel lists 8 could not be read (91): they have no name or no id. They are left out, or stay as they were.',
     );
     listNext(app, [row(90)]);
     await app.api.query(REFRESH);
@@ -79,6 +82,16 @@ describe('the cohort list', () => {
   });
 });
 
+const answerOnce = (app: TestApp, results: unknown[], times = 1) =>
+  app.sandbox.faults.add({
+    operation: 'mixpanel.engage',
+    times,
+    reply: {
+      status: 200,
+      body: { results, page: 0, session_id: 's', page_size: 1000, total: results.length, status: 'ok' },
+    },
+  });
+
 test('a member without a distinct_id is left out, counted by the total, and told of', async () => {
   await using app = await startTestApp();
   await app.connect();
@@ -88,26 +101,41 @@ test('a member without a distinct_id is left out, counted by the total, and told
     { $properties: { $email: 'b@example.com' } },
     null,
     { $distinct_id: ['x'] },
+    { $distinct_id: '', $properties: { $email: 'c@example.com' } },
+    { $distinct_id: '', $properties: { $email: 'd@example.com' } },
+    { $distinct_id: ' ', $properties: { $email: 'e@example.com' } },
     { $distinct_id: 'v', $properties: { $email: 'v@example.com' } },
     { $distinct_id: 'w', $properties: null },
   ];
-  app.sandbox.faults.add({
-    operation: 'mixpanel.engage',
-    times: 1,
-    reply: {
-      status: 200,
-      body: { results, page: 0, session_id: 's', page_size: 1000, total: 6, status: 'ok' },
-    },
-  });
+  answerOnce(app, results);
   const run = await app.syncToEnd(cohort.id);
   expect(run).toMatchObject({
     status: 'PARTIALLY_SUCCEEDED',
     counts: { members: 2, added: 1, rejected: 1 },
     notices: [
-      'Rows of the cohort that were left out, because they have no distinct_id that says whom they name: 4.',
+      'Rows of the cohort that were left out, because they have no distinct_id that says whom they name: 7.',
     ],
   });
   expect(app.iterable.membersOf(cohort.listName)).toEqual(['v@example.com']);
+});
+
+test('a cohort of nothing but rows that name nobody empties no list', async () => {
+  await using app = await startTestApp();
+  await app.connect();
+  const cohort = await app.addCohort('Full', people(5));
+  const { exportId } = await app.syncToEnd(cohort.id);
+  const nobody = { $properties: { $email: 'a@example.com' } };
+  answerOnce(app, [nobody, nobody, nobody, nobody, nobody], 2);
+  const run = await app.runToEnd(exportId);
+  expect(run).toMatchObject({
+    status: 'FAILED',
+    counts: { removed: 0 },
+    error: { code: 'SOURCE_INCOMPLETE' },
+  });
+  expect(run.error!.message).toContain('none of its 5 rows names anybody');
+  expect(app.iterable.membersOf(cohort.listName)).toHaveLength(5);
+  app.mixpanel.setMembers(cohort.externalId, []);
+  expect(await app.runToEnd(exportId)).toMatchObject({ status: 'SUCCEEDED', counts: { removed: 5 } });
 });
 
 test('lists of Iterable without a name or a type are passed over', async () => {

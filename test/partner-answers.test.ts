@@ -135,6 +135,9 @@ const LISTS: [string, string][] = [
   ['a line that looks like an object', '{zz1}'],
   ['blanks before it', `${' \n'.repeat(300)}<nil>`],
   ['more than any page', `{\n${'{}\n'.repeat(400_000)}`],
+  ['a comment as its first line', '<!-- none -->\nzz1\nzz2'],
+  ['elements as its first lines', '<html>\n<?xml ?>\nzz1\n'],
+  ['more elements than any page', `<html>\n${'<p>\n'.repeat(400_000)}`],
   ['numbers', '17\n'],
   ['nothing', ' \n'],
 ];

@@ -108,24 +108,32 @@ test('removals that are refused whole stop the run with a cause, and are tried a
   expect(await app.runToEnd(exportId)).toMatchObject({ status: 'SUCCEEDED', counts: { removed: 10 } });
 });
 
-test('a project keyed by userId that was connected as EMAIL is found out before anything is written', async () => {
-  await using app = await startTestApp({ iterable: { type: 'USER_ID' } });
-  await app.connectIterable({ projectType: 'EMAIL' });
-  await app.connectMixpanel({ idMerge: 'ORIGINAL' });
-  const cohort = await app.addCohort('Wrong', people(10));
-  const list = app.iterable.addList(cohort.listName);
-  for (let index = 0; index < 20; index++) {
-    app.iterable.setMember(list, app.iterable.users.add({ userId: `u${index}` }), true);
-  }
-  app.sandbox.calls.clear();
-  const run = await app.syncToEnd(cohort.id);
-  expect(run).toMatchObject({
-    status: 'FAILED',
-    counts: { added: 0, removed: 0 },
-    error: { code: 'DESTINATION_UNAVAILABLE', retryable: false },
+test.each([
+  ['are invalid, erased, wrong and at odds', ['invalid', 'forgotten', 'invalidData', 'conflict']],
+  ['are not named', []],
+] as const)('removals that are refused whole stop the run, where the people %s', async (_what, buckets) => {
+  await using app = await startTestApp();
+  const { cohort, exportId } = await startLeaving(app);
+  const old = people(10, 'old').map((_, index) => `old${index}@example.com`);
+  if (buckets.length === 0) app.iterable.settings.unnamedFailures = old;
+  else app.iterable.settings.refusals = old.flatMap((one, index) => refuse(buckets[index % 4]!, one));
+  const run = await app.runToEnd(exportId);
+  expect(run).toMatchObject({ status: 'FAILED', counts: { removed: 0 }, error: { retryable: false } });
+  expect(run.error!.message).toMatch(/^Iterable refused all 10 removals/);
+  await checkOutcome(app, run, cohort.listName);
+});
+
+test('people whom Iterable has erased, and nobody else, stop no run', async () => {
+  await using app = await startTestApp();
+  const { exportId } = await startLeaving(app);
+  app.iterable.settings.refusals = people(10, 'old').flatMap((_, index) =>
+    refuse('forgotten', `old${index}@example.com`),
+  );
+  expect(await app.runToEnd(exportId)).toMatchObject({
+    status: 'SUCCEEDED',
+    counts: { removed: 0 },
+    notices: [
+      '10 people stay on the list without being in the cohort, because Iterable refuses the removal.',
+    ],
   });
-  expect(run.error!.message).toMatch(/people without an e-mail address.*\(USER_ID or HYBRID\)\.$/);
-  expect(app.sandbox.calls.of('iterable.unsubscribe')).toEqual([]);
-  expect(app.sandbox.calls.of('iterable.subscribe')).toEqual([]);
-  expect(list.members.size).toBe(20);
 });

@@ -91,24 +91,23 @@ export async function holdConnected(db: Db, integrationId: string): Promise<bool
   return row.status !== 'DISCONNECTED';
 }
 
-/** Which project at the provider the integration was last connected to, and nobody connects it before the transaction ends. */
-export async function lockPartnerProjectId(
+/** Which project at the provider the integration was last connected to, and as what; nobody connects it before the transaction ends. */
+export async function lockPartnerProject(
   db: Db,
   projectId: string,
   provider: Provider,
-): Promise<string | null> {
-  const row = await db
+): Promise<Pick<IntegrationRow, 'partner_project_id' | 'project_type'> | undefined> {
+  return await db
     .selectFrom('integrations')
-    .select('partner_project_id')
+    .select(['partner_project_id', 'project_type'])
     .where('project_id', '=', projectId)
     .where('provider', '=', provider)
     .forUpdate()
     .executeTakeFirst();
-  return row?.partner_project_id ?? null;
 }
 
 /**
- * The key may belong to another project at the provider than before: the next run of each export looks whether its list
+ * The key may belong to another project at the provider than before, or the project be of another type than was said: the next run of each export looks whether its list
  * is there and who is on it, and tries again whom the provider had refused.
  */
 export async function distrustLists(db: Db, integrationId: string, now: Date): Promise<void> {

@@ -1,5 +1,6 @@
 import type { SyncRunRow } from '../../db/tables.ts';
 import type { WaitReason } from '../../db/values.ts';
+import { countPeople } from '../sync/count-people.ts';
 
 export { noticesOf } from '../sync/run-notices.ts';
 
@@ -26,8 +27,7 @@ const MESSAGES: Record<WaitReason, string> = {
 export function waitOf(run: WaitingRun): RunWait | null {
   const { status, wait_reason: reason, wait_until: until } = run;
   if (status === 'AWAITING_APPROVAL') {
-    const people = run.pending_removals === 1 ? '1 person' : `${run.pending_removals} people`;
-    const message = `The removal of ${people} waits for approveRemovals or discardRemovals.`;
+    const message = `The removal of ${countPeople(run.pending_removals)} waits for approveRemovals or discardRemovals.`;
     return { reason: 'APPROVAL', message, until: null };
   }
   if (reason !== null) return { reason, message: MESSAGES[reason], until };

@@ -83,13 +83,18 @@ export async function compareWithReal(
   const listed = byEmail ? await loadListedPeople(db, exportId) : undefined;
   const hidden = byEmail ? await countHidden(byEmail) : 0;
   const leaving = await loadLeaving(db, exportId, judgedUntil);
-  /** E-mails, as keys, of some people who were sent by userId and do not show by it. */
+  /** E-mails, as keys, of some people who have a userId and do not show by it. */
   const unseen: string[] = [];
   for (let partition = 0; partition < partitions; partition++) {
     const lines = await linesOf(real, partition);
     const emailLines = byEmail ? await linesOf(byEmail, partition) : undefined;
     const changes: { place: Place; change: PlaceChange }[] = [];
     for await (const stay of loadStays(db, exportId, partition, partitions)) {
+      const { email, userId } = stay.person;
+      const mustShowByUserId = byEmail !== undefined && userId !== null && stay.addedAt <= judgedUntil;
+      if (isByEmailAlone && mustShowByUserId && email !== null && unseen.length < MOST_UNSEEN) {
+        unseen.push(hashKey(identityKey('HYBRID', { email, userId: null })));
+      }
       const isThere = lines.delete(stay.key) || emailLines?.has(stay.key) === true;
       // A userId that looks like an e-mail is listed under the e-mail's key: not judged.
       const isAmbiguous = byEmail !== undefined && stay.person.userId?.includes('@') === true;
@@ -97,10 +102,6 @@ export async function compareWithReal(
       if (isThere || isAmbiguous || stay.addedAt > judgedUntil) continue;
       changes.push({ place: stay.place, change: { set: MARKS.missing } });
       drift.missing++;
-      const { email, userId } = stay.person;
-      if (isByEmailAlone && byEmail && userId !== null && email !== null && unseen.length < MOST_UNSEEN) {
-        unseen.push(hashKey(identityKey('HYBRID', { email, userId: null })));
-      }
     }
     const strangers = [...lines].filter(
       ([key, line]) => !leaving.has(key) && !isKnownByUserId(line) && (hidden === 0 || line.kind === 'email'),

@@ -1,8 +1,4 @@
-import {
-  distrustLists,
-  lockPartnerProjectId,
-  upsertIntegration,
-} from '../../db/queries/integration-state.ts';
+import { distrustLists, lockPartnerProject, upsertIntegration } from '../../db/queries/integration-state.ts';
 import type { IntegrationRow } from '../../db/tables.ts';
 import type { DataCenter, IterableProjectType, UserIdFallback } from '../../db/values.ts';
 import { BadUserInputError, CohortSyncError } from '../errors.ts';
@@ -53,7 +49,7 @@ export async function connectIterable(
   );
   const now = deps.clock.now();
   return await deps.db.transaction().execute(async (trx) => {
-    const before = await lockPartnerProjectId(trx, projectId, 'ITERABLE');
+    const before = await lockPartnerProject(trx, projectId, 'ITERABLE');
     const integration = await upsertIntegration(trx, {
       projectId,
       provider: 'ITERABLE',
@@ -68,7 +64,8 @@ export async function connectIterable(
       partnerProjectId,
     });
     await giveEndpoint({ ...deps, db: trx }, projectId, 'ITERABLE');
-    if (partnerProjectId === null || partnerProjectId !== before)
+    const isSameProject = partnerProjectId !== null && partnerProjectId === before?.partner_project_id;
+    if (!isSameProject || input.projectType !== before.project_type)
       await distrustLists(trx, integration.id, now);
     return integration;
   });

@@ -2,8 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Db } from '../../db/connect.ts';
 import type { RunNotice } from '../../db/json-columns.ts';
 import { listOpenBatches, markBatchSent } from '../../db/queries/sync-batch.ts';
-import type { BatchKind, IterableProjectType } from '../../db/values.ts';
+import type { BatchKind, IterableProjectType, RejectionReason } from '../../db/values.ts';
 import { type BatchMember, batchMembers } from './batch-members.ts';
+import { countPeople } from './count-people.ts';
 import { type Destination, unexpectedAnswer } from './destination.ts';
 import { type Subscriber, toIdentifier, toSubscriber } from './identity.ts';
 import type { ListUpdateResult } from './iterable/answers.ts';
@@ -17,6 +18,9 @@ import { additionsUnknown, removalsRefused } from './wrong-project-type.ts';
 /** A list that was made moments ago may be unknown to subscribe for about this long (Iterable's client tests). */
 const NEW_LIST_PATIENCE_MS = 60_000;
 const NEW_LIST_RETRY_MS = 1_000;
+
+/** What a project that goes by e-mail may say of a userId. */
+const UNKNOWN_USER_ID: ReadonlySet<RejectionReason> = new Set(['ITERABLE_NOT_FOUND', 'ITERABLE_INVALID']);
 
 export interface Delivery {
   db: Db;
@@ -86,7 +90,7 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, batchId: string):
   });
   const context = { ...delivery.context, now: delivery.now() };
   if (kind === 'ADD') {
-    if (isOfOtherType(projectType, batch.size, answer)) throw additionsUnknown(batch.size);
+    if (isOfOtherType(delivery, answer)) throw additionsUnknown(batch.size);
     const settled = await settleAddition(db, context, batch, answer);
     if (settled) reporter.add(settled.counts);
     if (settled?.refusedOnList) {
@@ -106,18 +110,22 @@ async function deliverOne(delivery: Delivery, kind: BatchKind, batchId: string):
 }
 
 function removalsStay(count: number): RunNotice {
-  const people = count === 1 ? '1 person' : `${count} people`;
   return {
     code: 'REMOVALS_REFUSED',
-    message: `Iterable refused to remove ${people}; the next run tries again.`,
+    message: `Iterable refused to remove ${countPeople(count)}; the next run tries again.`,
     count,
   };
 }
 
-/** Whoever is added by userId is made where they are unknown, but for a project that goes by e-mail. */
-function isOfOtherType(projectType: IterableProjectType, size: number, { refused }: BatchAnswer): boolean {
-  const unknown = refused.filter(({ reason }) => reason === 'ITERABLE_NOT_FOUND');
-  return projectType !== 'EMAIL' && size > 1 && unknown.length === size;
+/**
+ * Whoever is added by userId is made where they are unknown, but for a project that goes by e-mail. One person whose userId Iterable
+ * has taken shows that it does not.
+ */
+function isOfOtherType({ projectType, reporter }: Delivery, { accepted, refused }: BatchAnswer): boolean {
+  const { added = 0, unchanged = 0 } = reporter.current;
+  const unknown = refused.filter(({ reason }) => UNKNOWN_USER_ID.has(reason));
+  const isWhole = unknown.length > 1 && unknown.length === accepted.length + refused.length;
+  return projectType !== 'EMAIL' && isWhole && added + unchanged === 0;
 }
 
 /** Waits for a new list to become known; not for ever either when the clock is set back meanwhile. */

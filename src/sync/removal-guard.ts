@@ -12,6 +12,7 @@ import { NOTES } from '../../db/queries/sync-batch.ts';
 import type { IntegrationRow, SyncRunRow } from '../../db/tables.ts';
 import type { BatchKind } from '../../db/values.ts';
 import type { Env } from '../env.ts';
+import { countPeople } from './count-people.ts';
 import type { Journal } from './journal.ts';
 import { KEY_BYTES } from './member-record.ts';
 import { type BlockPerson, decodePeople, decodePlace } from './people-block.ts';
@@ -115,7 +116,7 @@ export function approvalDelay(
   env: Pick<Env, 'dynamicSyncIntervalMs'>,
 ): ExportDelay {
   return {
-    reason: `The removal of ${run.pending_removals} people waits for approveRemovals or discardRemovals; no other run begins before.`,
+    reason: `The removal of ${countPeople(run.pending_removals)} waits for approveRemovals or discardRemovals; no other run begins before.`,
     achievableIntervalMinutes: env.dynamicSyncIntervalMs / 60_000,
   };
 }
