@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import type { FileReading } from '../../../../db/json-columns.ts';
-import { decimal, parseJson } from '../../../json.ts';
+import { decimal, isJsonObject, parseJson } from '../../../json.ts';
 import {
   findDelimiter,
   findTwice,
@@ -108,7 +108,7 @@ async function* parseNdjson(
       faults.add(line, 'is not JSON.');
       return undefined;
     }
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    if (!isJsonObject(value)) {
       faults.add(line, 'is no JSON object.');
       return undefined;
     }
