@@ -174,7 +174,8 @@ test.for(FORMATS)('refused by name: %s', async ([, content, what]) => {
 });
 
 test('text that looks a little like something else is read', async () => {
-  const custard = `email,city\n${'a@example.com,Ulm\n'.repeat(14)}mustard@example.com,PAR1\n`;
+  // The header of a tar has its name there, too.
+  const custard = `${'email\n'.padEnd(256, 'a@example.com\n')}mustard@example.com\n`;
   for (const text of [custard, 'PAR1,email\n%PDF-,a@example.com\n', 'Rar!,email\n7z,a@example.com\n'])
     await importFile(app.api, 'Read', text);
 });
