@@ -9,7 +9,7 @@ export interface FileReading {
   delimiter: string | null;
   /** Those that are used; of NDJSON the keys that its objects have. */
   columns: string[];
-  /** Those that are not, the first hundred of them; of NDJSON none is noted. */
+  /** Those that are not, the first hundred of them. */
   ignoredColumns: string[];
   /** That name somebody. */
   rows: number;

@@ -176,8 +176,8 @@ describe('a project on original ID merge', () => {
       expected: { userId: 'u-1' },
     },
     {
-      title: 'does not fall back to the distinct_id of a device',
-      member: { distinctId: '$device:1' },
+      title: 'does not fall back to the distinct_id of a device, whatever blanks are around it',
+      member: { distinctId: ' $device:1' },
       rules: fallback,
       expected: 'MISSING_USER_ID',
     },
@@ -208,6 +208,12 @@ describe('a project on simplified ID merge', () => {
     {
       title: 'knows no userId of a device',
       member: { distinctId: '$device:1', userId: 'u-1', email: good },
+      rules: simplified,
+      expected: { email: good },
+    },
+    {
+      title: 'knows no userId of a device that has blanks around it',
+      member: { distinctId: ' \t$device:1 ', email: good },
       rules: simplified,
       expected: { email: good },
     },

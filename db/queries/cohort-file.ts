@@ -88,7 +88,7 @@ export async function listAbandonedImports(db: Db, before: Date): Promise<string
   return rows.map((row) => row.id);
 }
 
-/** Rows whose distinct_id an earlier one has; of those with another e-mail than the first their number, and some of their lines. */
+/** Rows whose distinct_id an earlier one has; of those with another e-mail or userId than the first their number, and some of their lines. */
 export async function findRepeatedRows(
   db: Db,
   importId: string,
@@ -96,12 +96,14 @@ export async function findRepeatedRows(
 ): Promise<{ rows: number; differing: number; lines: number[] }> {
   const { rows } = await sql<{ rows: number; differing: number; lines: number[] | null }>`
     with firsts as materialized (
-      select distinct_id, count(*) - 1 as repeats, (array_agg(lower(email) order by position))[1] as email
+      select distinct_id, count(*) - 1 as repeats,
+          (array_agg(lower(email) order by position))[1] as email, (array_agg(user_id order by position))[1] as user_id
         from cohort_file_members where import_id = ${importId} group by distinct_id having count(*) > 1
     ), differing as (
       select member.position from cohort_file_members member join firsts using (distinct_id)
-        where member.import_id = ${importId} and member.email is not null
-          and lower(member.email) is distinct from firsts.email
+        where member.import_id = ${importId} and (
+          member.email is not null and lower(member.email) is distinct from firsts.email
+          or member.user_id is not null and member.user_id is distinct from firsts.user_id)
     )
     select
       (select coalesce(sum(repeats), 0)::int from firsts) as rows,

@@ -1,3 +1,5 @@
+import { RoundedNumber } from '../json.ts';
+
 /** As Iterable writes it: 2019-08-07 18:56:10 +00:00. Some of its events have ISO 8601. */
 const INSTANT = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?) ?(Z|[+-]\d\d:?\d\d)?$/;
 /** Numbers below this are seconds. */
@@ -10,7 +12,8 @@ const EARLIEST_MS = Date.parse('1971-01-01T00:00:00Z');
  * one that is later, or earlier than all messaging.
  */
 export function readEventTime(createdAt: unknown, receivedAt: Date): Date {
-  const ms = typeof createdAt === 'number' ? fromNumber(createdAt) : fromText(createdAt);
+  const isNumber = typeof createdAt === 'number' || createdAt instanceof RoundedNumber;
+  const ms = isNumber ? fromNumber(Number(createdAt)) : fromText(createdAt);
   return ms >= EARLIEST_MS && ms <= receivedAt.getTime() ? new Date(ms) : receivedAt;
 }
 

@@ -1,6 +1,6 @@
 import type { PendingEvent } from '../../db/queries/messaging-event.ts';
 import type { IdMerge } from '../../db/values.ts';
-import { parseJson, stringifyJson } from '../json.ts';
+import { isJsonObject, parseJson, stringifyJson } from '../json.ts';
 
 /** Mixpanel takes 254 properties, of which some are ours; objects three deep of 254 names, lists of 254 elements. */
 const MAX_PROPERTIES = 240;
@@ -76,7 +76,7 @@ function toName(name: string): string {
 /** As much of a value as Mixpanel takes. */
 function shorten(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return value.slice(0, MAX_TEXT_LENGTH).toWellFormed();
-  if (typeof value !== 'object' || value === null) return value;
+  if (!Array.isArray(value) && !isJsonObject(value)) return value;
   if (depth > MAX_DEPTH) return shorten(stringifyJson(value), depth);
   if (Array.isArray(value)) return value.slice(0, MAX_ELEMENTS).map((element) => shorten(element, depth + 1));
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-import { decimal, parseJson, stringifyJson } from '../json.ts';
+import { decimal, isJsonObject, parseJson, stringifyJson } from '../json.ts';
 import { exceedsBounds } from '../sync/json-bounds.ts';
 import { isPlaceholder } from '../sync/placeholder.ts';
 import { readEventTime } from './event-time.ts';
@@ -49,7 +49,7 @@ export function checkEvent(body: Buffer): string {
   } catch {
     throw new EventUnusableError('The body is not JSON in UTF-8.');
   }
-  if (!isObject(json)) throw new EventUnusableError('The body is no JSON object: send one event a call.');
+  if (!isJsonObject(json)) throw new EventUnusableError('The body is no JSON object: send one event a call.');
   const { eventName, dataFields } = json;
   if (typeof eventName !== 'string' || eventName.trim() === '') {
     throw new EventUnusableError('eventName: must be a text that is not empty.');
@@ -57,7 +57,7 @@ export function checkEvent(body: Buffer): string {
   if (eventName.length > MAX_NAME_LENGTH) {
     throw new EventUnusableError(`eventName: must have at most ${MAX_NAME_LENGTH} characters.`);
   }
-  if (dataFields != null && !isObject(dataFields)) {
+  if (dataFields != null && !isJsonObject(dataFields)) {
     throw new EventUnusableError('dataFields: must be an object.');
   }
   return text;
@@ -74,7 +74,7 @@ export function findBoundsFault(body: Uint8Array): string | undefined {
 /** Reads what checkEvent has taken. Pure. */
 export function readEvent(body: string, receivedAt: Date): MessagingEvent {
   const json = parseJson(body) as Record<string, unknown>;
-  const dataFields = isObject(json.dataFields) ? json.dataFields : {};
+  const dataFields = isJsonObject(json.dataFields) ? json.dataFields : {};
   const name = clean(json.eventName as string);
   const email = (readText(json.email) ?? readText(dataFields.email))?.toLowerCase() ?? null;
   const userId =
@@ -113,7 +113,7 @@ function canonical(value: unknown): string {
 
 function inOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inOrder);
-  if (!isObject(value)) return value;
+  if (!isJsonObject(value)) return value;
   const entries = Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1));
   return Object.fromEntries(entries.map(([name, inner]) => [name, inOrder(inner)]));
 }
@@ -128,8 +128,4 @@ function readText(value: unknown): string | undefined {
 /** PostgreSQL's text cannot hold NUL, and UTF-8 no half of a surrogate pair. */
 function clean(text: string): string {
   return text.replaceAll('\0', '\uFFFD').toWellFormed();
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -21,7 +21,8 @@ const FileReading = builder.objectRef<FileReadingValue>('FileReading').implement
       description: 'The columns that are used, in lower case; of NDJSON the keys.',
     }),
     ignoredColumns: t.exposeStringList('ignoredColumns', {
-      description: 'Columns of a CSV that are not used: the first hundred, each cut at 100 characters.',
+      description:
+        'Columns, or keys of NDJSON, that are not used: the first hundred, each cut at 100 characters.',
     }),
     rows: t.exposeInt('rows', { description: 'Rows that name somebody.' }),
     emptyRows: t.exposeInt('emptyRows', { description: 'Rows of a CSV whose cells are all empty.' }),

@@ -121,9 +121,8 @@ function readEmail(value: unknown): string | undefined {
 }
 
 function readUserId(member: SourceMember, rules: IdentityRules): string | undefined {
-  const ofPerson = member.distinctId.startsWith(DEVICE_PREFIX)
-    ? undefined
-    : toUserId(member.distinctId.trim());
+  const distinctId = member.distinctId.trim();
+  const ofPerson = distinctId.startsWith(DEVICE_PREFIX) ? undefined : toUserId(distinctId);
   if (rules.idMerge === 'SIMPLIFIED') return ofPerson;
   return toUserId(readText(member.userId)) ?? (rules.userIdFallback === 'DISTINCT_ID' ? ofPerson : undefined);
 }

@@ -43,7 +43,29 @@ export function findDelimiter(header: string): string {
   return DELIMITERS.reduce((best, one) => (known(one) > known(best) ? one : best));
 }
 
-/** Excel's own first line, which says what parts the columns; undefined for any other line. */
-export function readSeparatorLine(line: string): string | undefined {
-  return /^"?sep=([^"\n])"?\n?$/i.exec(line)?.[1];
+const SEPARATOR_LINE = /^\s*"?\s*sep\s*=(.*)\n?$/i;
+
+/** Excel's own first line, which says what parts the columns. */
+export function isSeparatorLine(line: string): boolean {
+  return SEPARATOR_LINE.test(line);
+}
+
+/** The one character that it names, with blanks or as often as there were columns when a program saved it; undefined for none. */
+export function readSeparator(line: string): string | undefined {
+  const characters = new Set(SEPARATOR_LINE.exec(line)?.[1]?.replaceAll('"', ''));
+  if (characters.size > 1) characters.delete(' ');
+  const [character] = characters;
+  return characters.size === 1 ? character : undefined;
+}
+
+/** The heads of columns that are shown. */
+const MAX_COLUMNS_SHOWN = 100;
+const MAX_NAME_SHOWN = 100;
+
+/** Remembers the name of a column that is not used, in bounded memory. */
+export function noteIgnored(names: Set<string>, name: string): void {
+  const shown = name.trim().slice(0, MAX_NAME_SHOWN);
+  // JSON in PostgreSQL can hold neither NUL nor half a character.
+  if (shown !== '' && names.size < MAX_COLUMNS_SHOWN)
+    names.add(shown.toWellFormed().replaceAll('\0', '\uFFFD'));
 }

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
+import { decodeUtf16 } from './decode-utf16.ts';
 import { type Faults, fileError } from './faults.ts';
+import { readMarks, refuseFormat, SNIFFED_BYTES } from './file-format.ts';
 
 export const MAX_LINE_BYTES = 1_000_000;
-/** More than the name of the first file in an archive takes, by which a workbook of Excel is known. */
-const SNIFFED_BYTES = 512;
 
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
@@ -32,7 +32,7 @@ export async function* decodeLines(bytes: AsyncIterable<Uint8Array>, faults: Fau
     return text;
   }
 
-  for await (const chunk of toUtf8(bytes)) {
+  for await (const chunk of toUtf8(bytes, faults)) {
     const joined = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     const end = endOfLines(joined);
     if (end > 0) yield read(joined.subarray(0, end));
@@ -71,7 +71,7 @@ function* splitLines(bytes: Uint8Array): Iterable<Uint8Array> {
 }
 
 /** The file as UTF-8 without a byte order mark. */
-async function* toUtf8(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+async function* toUtf8(bytes: AsyncIterable<Uint8Array>, faults: Faults): AsyncIterable<Uint8Array> {
   const chunks = bytes[Symbol.asyncIterator]();
   let first: Buffer = Buffer.alloc(0);
   let isDone = false;
@@ -80,58 +80,14 @@ async function* toUtf8(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Arr
     isDone = step.done === true;
     if (!step.done) first = Buffer.concat([first, step.value]);
   }
-  const format = formatOf(first);
-  if (format !== undefined) throw fileError([format]);
-  const encoding = encodingOf(first);
+  const refusal = refuseFormat(first);
+  if (refusal !== undefined) throw fileError([refusal]);
+  const { encoding, start } = readMarks(first);
   async function* all() {
-    yield encoding.marked > 0 ? first.subarray(encoding.marked) : first;
+    yield first.subarray(start);
     for (let step = isDone ? undefined : await chunks.next(); step && !step.done; step = await chunks.next())
       yield step.value;
   }
-  if (encoding.name === 'utf-8') yield* all();
-  else yield* fromUtf16(all(), encoding.name);
-}
-
-function encodingOf(first: Buffer): { name: string; marked: number } {
-  if (first.length >= 2) {
-    const mark = first.readUInt16BE(0);
-    if (mark === 0xfffe) return { name: 'utf-16le', marked: 2 };
-    if (mark === 0xfeff) return { name: 'utf-16be', marked: 2 };
-  }
-  return { name: 'utf-8', marked: first.subarray(0, 3).equals(UTF8_MARK) ? 3 : 0 };
-}
-
-const UTF8_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
-
-async function* fromUtf16(bytes: AsyncIterable<Uint8Array>, encoding: string): AsyncIterable<Uint8Array> {
-  const decoder = new TextDecoder(encoding, { fatal: true });
-  let line = 1;
-  const decode = (chunk?: Uint8Array) => {
-    try {
-      const text = decoder.decode(chunk, { stream: chunk !== undefined });
-      line += countLines(text);
-      return Buffer.from(text, 'utf8');
-    } catch {
-      const text = new TextDecoder(encoding).decode(chunk);
-      line += countLines(text.slice(0, text.indexOf('\uFFFD')));
-      throw fileError([`line ${line}: is not valid UTF-16 text.`]);
-    }
-  };
-  for await (const chunk of bytes) yield decode(chunk);
-  yield decode();
-}
-
-/** What to do with a file that is no text; undefined for one that may be. */
-function formatOf(first: Buffer): string | undefined {
-  const begins = (...bytes: number[]) => first.subarray(0, bytes.length).equals(Buffer.from(bytes));
-  const workbook = (ending: string) =>
-    `the file is a workbook of Excel (${ending}): save its sheet as "CSV UTF-8", and upload that.`;
-  if (begins(0xd0, 0xcf, 0x11, 0xe0)) return workbook('xls');
-  if (begins(0x1f, 0x8b)) return 'the file is packed (gzip): unpack it, and upload the file that is in it.';
-  if (!begins(0x50, 0x4b, 0x03, 0x04) && !begins(0x50, 0x4b, 0x05, 0x06)) return undefined;
-  // The name of its first file (APPNOTE 4.3.7).
-  const name = first.toString('latin1', 30, 30 + (first.length >= 28 ? first.readUInt16LE(26) : 0));
-  return /^(\[Content_Types\]|_rels\/|docProps\/|xl\/)/.test(name)
-    ? workbook('xlsx')
-    : 'the file is an archive (zip): unpack it, and upload the CSV or NDJSON file that is in it.';
+  if (encoding === 'utf-8') yield* all();
+  else yield* decodeUtf16(all(), encoding, faults);
 }

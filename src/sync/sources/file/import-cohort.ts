@@ -76,7 +76,7 @@ function repeatNote({ differing, lines }: { differing: number; lines: number[] }
   if (differing === 0) return null;
   const rest = differing - lines.length;
   const where = `${lines.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
-  return `${differing} ${differing === 1 ? 'line repeats' : 'lines repeat'} the distinct_id of an earlier line with another e-mail (line ${where}). Only the first line of a distinct_id counts. A spreadsheet that shows long numbers as 1.01540E+16 saves them so: make the column text.`;
+  return `${differing} ${differing === 1 ? 'line repeats' : 'lines repeat'} the distinct_id of an earlier line with another e-mail or userId (line ${where}). Only the first line of a distinct_id counts. A spreadsheet that shows long numbers as 1.01540E+16 saves them so: make the column text.`;
 }
 
 async function removeAbandoned({ db, clock }: SyncDeps): Promise<void> {
