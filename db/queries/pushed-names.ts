@@ -1,0 +1,97 @@
+import { sql } from 'kysely';
+import type { Db } from '../connect.ts';
+import type { IdMerge } from '../values.ts';
+import type { PushedSessionRow } from '../webhook-tables.ts';
+
+/*
+ * On original ID merge Mixpanel may choose another distinct_id for somebody, who is then to be removed under a name that the
+ * cohort does not know. Whoever left keeps their row as long as somebody in the cohort shares their e-mail or userId, until all
+ * members are told anew: a removal that is repeated must not take the other one.
+ */
+
+/** Who left since all members were told last, and what they were called. A stranger to be removed leaves a row without names. */
+const leftWithNames = (cohortId: string) => sql`
+  not is_member and (email is not null or user_id is not null)
+    and session_id > coalesce((select replaced_by from cohorts where id = ${cohortId}), 0)
+`;
+const email = sql`nullif(lower(btrim(email)), '')`;
+/** U+FFFD stands for a value that is no text. */
+const userId = sql`nullif(nullif(btrim(user_id), ''), chr(65533))`;
+
+/**
+ * Those of pushed_stage who are not in the cohort by their distinct_id. On original ID merge each is found by userId, or by e-mail
+ * among those who have no other userId, and leaves if it is exactly one of all who are or were in the cohort. Gives how many
+ * were not found. Names in pushed_stage are well-formed, e-mails in lower case.
+ */
+export async function removeByOtherNames(
+  db: Db,
+  { id, cohort_id: cohortId }: PushedSessionRow,
+  idMerge: IdMerge | null,
+): Promise<number> {
+  const { rows } = await sql<{ unknown: number }>`
+    with strangers as (
+      select distinct_id, email, user_id from pushed_stage
+      where not exists (
+        select from pushed_members held
+        where held.cohort_id = ${cohortId} and held.distinct_id = pushed_stage.distinct_id and held.is_member
+      )
+    ), sought as (
+      select distinct_id, email, user_id from strangers
+      where ${idMerge === 'ORIGINAL'} and not exists (
+        select from pushed_members held
+        where held.cohort_id = ${cohortId} and held.distinct_id = strangers.distinct_id and ${leftWithNames(cohortId)}
+      )
+    ), people as not materialized (
+      select distinct_id, ${email} as email, ${userId} as user_id, is_member and session_id < ${id} as may_leave
+      from pushed_members
+      where cohort_id = ${cohortId} and (is_member or ${leftWithNames(cohortId)})
+    ), by_user_id as (
+      select sought.distinct_id as stranger, people.distinct_id, may_leave
+      from sought join people using (user_id)
+    ), named as (
+      select * from by_user_id
+      union all
+      select sought.distinct_id, people.distinct_id, may_leave
+      from sought join people on people.email = sought.email
+        and (people.user_id is null or sought.user_id is null)
+      where not exists (select from by_user_id where stranger = sought.distinct_id)
+    ), clear as (
+      select min(distinct_id) as distinct_id from named group by stranger having count(*) = 1 and bool_and(may_leave)
+    ), removed as (
+      update pushed_members set is_member = false, session_id = ${id}
+      where cohort_id = ${cohortId} and distinct_id in (
+        select distinct_id from clear
+        where not exists (select from pushed_stage where pushed_stage.distinct_id = clear.distinct_id)
+      )
+      returning 1
+    )
+    select (select count(*) from strangers)::int - (select count(*) from removed)::int as unknown
+  `.execute(db);
+  return rows[0]!.unknown;
+}
+
+/** Those who left, unless a session that was begun before may still become whole, or they are told from somebody by their row. */
+export async function forgetLeft(db: Db, cohortId: string, idMerge: IdMerge | null): Promise<void> {
+  await sql`
+    with gone as (
+      select distinct_id, ${email} as email, ${userId} as user_id,
+        ${idMerge === 'ORIGINAL'} and ${leftWithNames(cohortId)} as is_named
+      from pushed_members
+      where cohort_id = ${cohortId} and not is_member and session_id < coalesce(
+        (select min(id) from pushed_sessions where cohort_id = ${cohortId} and state in ('OPEN', 'WHOLE')),
+        9223372036854775807
+      )
+    ), named as (
+      select * from gone where is_named
+    ), present as not materialized (
+      select ${email} as email, ${userId} as user_id from pushed_members where cohort_id = ${cohortId} and is_member
+    ), kept as (
+      select distinct_id from named join present using (email)
+      union
+      select distinct_id from named join present using (user_id)
+    )
+    delete from pushed_members using gone
+    where pushed_members.cohort_id = ${cohortId} and pushed_members.distinct_id = gone.distinct_id
+      and not exists (select from kept where kept.distinct_id = gone.distinct_id)
+  `.execute(db);
+}
