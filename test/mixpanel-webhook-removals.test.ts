@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { expirePushes } from '../src/sync/sources/pushed/apply-pushes.ts';
 import {
   createPusher,
   type PushedMember,
@@ -99,18 +100,36 @@ test('a removal that is repeated takes nobody who shares the e-mail or the userI
   expect(await cohort.unknown()).toBe(0);
 });
 
-test('nobody is kept who has left, once nobody shares their e-mail or userId', async () => {
+test('a removal that is repeated within three days does not take who has joined with the same e-mail since', async () => {
+  await using cohort = await startCohort([family('a'), pushed('c')]);
+  expect(await cohort.remove({ mixpanel_distinct_id: 'a' })).toEqual(['c']);
+  cohort.app.clock.advance({ hours: 71 });
+  await expirePushes(cohort.app.app.sync);
+  expect(await cohort.add(family('b'))).toEqual(['b', 'c']);
+  expect(await cohort.remove(family('a'))).toEqual(['b', 'c']);
+  expect(await cohort.unknown()).toBe(1);
+});
+
+test('who has left is forgotten after three days, or when all members are told anew', async () => {
   await using cohort = await startCohort([family('a'), family('b'), pushed('c')]);
-  const countLeft = async () => {
+  const readLeft = async () => {
+    await expirePushes(cohort.app.app.sync);
     const { db } = cohort.app.app.sync;
-    return (
-      await db.selectFrom('pushed_members').select('distinct_id').where('is_member', '=', false).execute()
-    ).length;
+    const left = db.selectFrom('pushed_members').select('distinct_id').where('is_member', '=', false);
+    return (await left.orderBy('distinct_id').execute()).map((row) => row.distinct_id);
   };
-  await cohort.remove(family('a'), pushed('c'), family('x'));
-  expect(await countLeft()).toBe(1);
+  await cohort.remove(family('a'));
+  cohort.app.clock.advance({ hours: 71 });
   await cohort.remove(family('b'));
-  expect(await countLeft()).toBe(0);
+  expect(await readLeft()).toEqual(['a', 'b']);
+  cohort.app.clock.advance({ hours: 2 });
+  expect(await readLeft()).toEqual(['b']);
+  cohort.app.clock.advance({ hours: 71 });
+  expect(await readLeft()).toEqual([]);
+  await cohort.remove(pushed('c'));
+  expect(await readLeft()).toEqual(['c']);
+  await cohort.replace(pushed('d'));
+  expect(await readLeft()).toEqual([]);
 });
 
 test('what is no e-mail and no userId finds nobody', async () => {

@@ -21,9 +21,13 @@ const NOTHING: AppliedSession = { nameless: 0, unknown: 0, isReplaced: false };
 
 /**
  * Makes the cohort what the session says of it. Of somebody whom a newer session has named it says nothing, and nothing at
- * all when a newer one has told all members. Within a transaction, one session of a cohort at a time.
+ * all when a newer one has told all members. Who left before leftSince may be forgotten. Within a transaction, one session of a cohort at a time.
  */
-export async function applySession(db: Db, session: PushedSessionRow): Promise<AppliedSession> {
+export async function applySession(
+  db: Db,
+  session: PushedSessionRow,
+  { leftSince }: { leftSince: Date },
+): Promise<AppliedSession> {
   const { id, cohort_id: cohortId } = session;
   const { replaced_by: replacedBy, id_merge: idMerge } = await db
     .selectFrom('cohorts')
@@ -35,7 +39,7 @@ export async function applySession(db: Db, session: PushedSessionRow): Promise<A
   const applied = isNewer ? await applyNewer(db, session, idMerge) : NOTHING;
   await db.updateTable('pushed_sessions').set({ state: 'APPLIED' }).where('id', '=', id).execute();
   await db.deleteFrom('pushed_pages').where('session_id', '=', id).execute();
-  await forgetLeft(db, cohortId, idMerge);
+  await forgetLeft(db, cohortId, leftSince);
   return applied;
 }
 

@@ -5,8 +5,8 @@ import type { PushedSessionRow } from '../webhook-tables.ts';
 
 /*
  * On original ID merge Mixpanel may choose another distinct_id for somebody, who is then to be removed under a name that the
- * cohort does not know. Whoever left keeps their row as long as somebody in the cohort shares their e-mail or userId, until all
- * members are told anew: a removal that is repeated must not take the other one.
+ * cohort does not know; and it repeats what it does not know to have arrived. So that a removal that comes again takes nobody
+ * else, who left is remembered for as long as it may come, but no longer than until all members are told anew.
  */
 
 /** Who left since all members were told last, and what they were called. A stranger to be removed leaves a row without names. */
@@ -70,28 +70,34 @@ export async function removeByOtherNames(
   return rows[0]!.unknown;
 }
 
-/** Those who left, unless a session that was begun before may still become whole, or they are told from somebody by their row. */
-export async function forgetLeft(db: Db, cohortId: string, idMerge: IdMerge | null): Promise<void> {
+/** Cohorts with people who left and were not forgotten. */
+export async function listCohortsWithLeft(db: Db): Promise<string[]> {
+  const rows = await db
+    .selectFrom('pushed_members')
+    .select('cohort_id')
+    .distinct()
+    .where((eb) => eb.not('is_member'))
+    .execute();
+  return rows.map((row) => row.cohort_id);
+}
+
+/**
+ * Those who left, unless a session that was begun before may still become whole; on original ID merge those only who left by
+ * sessions that were begun before `since`. Not while a session of the cohort is being applied.
+ */
+export async function forgetLeft(db: Db, cohortId: string, since: Date): Promise<void> {
   await sql`
-    with gone as (
-      select distinct_id, ${email} as email, ${userId} as user_id,
-        ${idMerge === 'ORIGINAL'} and ${leftWithNames(cohortId)} as is_named
-      from pushed_members
-      where cohort_id = ${cohortId} and not is_member and session_id < coalesce(
-        (select min(id) from pushed_sessions where cohort_id = ${cohortId} and state in ('OPEN', 'WHOLE')),
-        9223372036854775807
-      )
-    ), named as (
-      select * from gone where is_named
-    ), present as not materialized (
-      select ${email} as email, ${userId} as user_id from pushed_members where cohort_id = ${cohortId} and is_member
-    ), kept as (
-      select distinct_id from named join present using (email)
-      union
-      select distinct_id from named join present using (user_id)
+    delete from pushed_members where cohort_id = ${cohortId} and not is_member and session_id < coalesce(
+      (
+        select min(pushed_sessions.id) from pushed_sessions
+          join cohorts on cohorts.id = cohort_id
+          left join mixpanel_connections using (project_id)
+        where cohort_id = ${cohortId} and (
+          state in ('OPEN', 'WHOLE')
+          or (id_merge = 'ORIGINAL' and begun_at >= ${since} and pushed_sessions.id > coalesce(replaced_by, 0))
+        )
+      ),
+      9223372036854775807
     )
-    delete from pushed_members using gone
-    where pushed_members.cohort_id = ${cohortId} and pushed_members.distinct_id = gone.distinct_id
-      and not exists (select from kept where kept.distinct_id = gone.distinct_id)
   `.execute(db);
 }

@@ -7,6 +7,7 @@ import {
   setPushed,
   setSourceNote,
 } from '../../../../db/queries/pushed-member.ts';
+import { forgetLeft, listCohortsWithLeft } from '../../../../db/queries/pushed-names.ts';
 import {
   deleteOldSessions,
   expireSessions,
@@ -20,7 +21,7 @@ import { queuePushRun } from '../../queue-run.ts';
 import { addLeftovers, addLoss } from './push-note.ts';
 
 const DAY_MS = 24 * 3_600_000;
-/** Mixpanel's own snapshot lasts as long; then it tells all members anew. */
+/** Mixpanel's own snapshot lasts as long, and what it repeats is of it; then it tells all members anew. */
 const EXPIRES_AFTER_MS = 3 * DAY_MS;
 /** Until then a page that is repeated is known to have been applied. */
 const FORGOTTEN_AFTER_MS = 30 * DAY_MS;
@@ -67,10 +68,11 @@ async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<boolean>
   return await deps.db.transaction().execute(async (trx) => {
     if (!(await lockPushedCohort(trx, cohortId))) return false;
     const applied: AppliedSession[] = [];
+    const leftSince = new Date(deps.clock.now().getTime() - EXPIRES_AFTER_MS);
     for (;;) {
       const session = await nextWholeSession(trx, cohortId);
       if (!session) break;
-      applied.push(await applySession(trx, session));
+      applied.push(await applySession(trx, session, { leftSince }));
     }
     if (applied.length === 0) return true;
     let note = await lockSourceNote(trx, cohortId);
@@ -85,14 +87,20 @@ async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<boolean>
   });
 }
 
-/** What never became whole removes nobody; the cohort says so. */
+/** What never became whole removes nobody; the cohort says so. Who left is forgotten when no removal of them may come again. */
 export async function expirePushes({ db, clock }: SyncDeps): Promise<void> {
   const now = clock.now().getTime();
+  const expiresBefore = new Date(now - EXPIRES_AFTER_MS);
   await db.transaction().execute(async (trx) => {
-    for (const session of await expireSessions(trx, new Date(now - EXPIRES_AFTER_MS))) {
+    for (const session of await expireSessions(trx, expiresBefore)) {
       const note = await lockSourceNote(trx, session.cohort_id);
       await setSourceNote(trx, session.cohort_id, addLoss(note, session));
     }
   });
+  for (const cohortId of await listCohortsWithLeft(db)) {
+    await db.transaction().execute(async (trx) => {
+      if (await lockPushedCohort(trx, cohortId)) await forgetLeft(trx, cohortId, expiresBefore);
+    });
+  }
   await deleteOldSessions(db, new Date(now - FORGOTTEN_AFTER_MS));
 }
