@@ -101,13 +101,20 @@ test('a removal that is repeated takes nobody who shares the e-mail or the userI
 });
 
 test('a removal that is repeated within three days does not take who has joined with the same e-mail since', async () => {
-  await using cohort = await startCohort([family('a'), pushed('c')]);
-  expect(await cohort.remove({ mixpanel_distinct_id: 'a' })).toEqual(['c']);
+  await using cohort = await startCohort([family('a'), { mixpanel_distinct_id: 'bare' }, pushed('c')]);
+  expect(await cohort.remove({ mixpanel_distinct_id: 'a' }, family('bare'))).toEqual(['c']);
   cohort.app.clock.advance({ hours: 71 });
   await expirePushes(cohort.app.app.sync);
   expect(await cohort.add(family('b'))).toEqual(['b', 'c']);
-  expect(await cohort.remove(family('a'))).toEqual(['b', 'c']);
-  expect(await cohort.unknown()).toBe(1);
+  expect(await cohort.remove(family('a'), family('bare'))).toEqual(['b', 'c']);
+  expect(await cohort.unknown()).toBe(2);
+});
+
+test('a removal that found nobody may find somebody later', async () => {
+  await using cohort = await startCohort([pushed('a')]);
+  expect(await cohort.remove(family('x'))).toEqual(['a']);
+  expect(await cohort.add(family('b'))).toEqual(['a', 'b']);
+  expect(await cohort.remove(family('x'))).toEqual(['a']);
 });
 
 test('who has left is forgotten after three days, or when all members are told anew', async () => {

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../connect.ts';
 import type { IdMerge } from '../values.ts';
 import type { PushedSessionRow } from '../webhook-tables.ts';
-import { forgetLeft, removeByOtherNames } from './pushed-names.ts';
+import { forgetLeft, removeByOtherNames, STRANGERS_EMAIL } from './pushed-names.ts';
 
 /** What of a session could not be used. */
 export interface PushedLeftovers {
@@ -94,10 +94,10 @@ async function countNameless(db: Db, sessionId: string): Promise<number> {
 
 async function mergeStage(db: Db, { id, cohort_id: cohortId, action }: PushedSessionRow): Promise<void> {
   const isMember = action !== 'remove_members';
-  // Who leaves keeps the names they had; a stranger never had any. See removeByOtherNames.
+  // Who leaves keeps the names they had; a stranger has none. See removeByOtherNames.
   const names = isMember
     ? { told: sql`email, user_id`, kept: sql`excluded.email, excluded.user_id` }
-    : { told: sql`null, null`, kept: sql`held.email, held.user_id` };
+    : { told: sql`${STRANGERS_EMAIL}, null`, kept: sql`held.email, held.user_id` };
   // A row that says nothing new is written only for the sake of sessions that may still come late; all members leave a mark
   // of their own for that.
   const isNews =

@@ -9,9 +9,12 @@ import type { PushedSessionRow } from '../webhook-tables.ts';
  * else, who left is remembered for as long as it may come, but no longer than until all members are told anew.
  */
 
-/** Who left since all members were told last, and what they were called. A stranger to be removed leaves a row without names. */
-const leftWithNames = (cohortId: string) => sql`
-  not is_member and (email is not null or user_id is not null)
+/** Of the row that a stranger to be removed leaves. */
+export const STRANGERS_EMAIL = '';
+
+/** Who left since all members were told last. */
+const hasLeft = (cohortId: string) => sql`
+  not is_member and email is distinct from ${STRANGERS_EMAIL}
     and session_id > coalesce((select replaced_by from cohorts where id = ${cohortId}), 0)
 `;
 const email = sql`nullif(lower(btrim(email)), '')`;
@@ -39,12 +42,12 @@ export async function removeByOtherNames(
       select distinct_id, email, user_id from strangers
       where ${idMerge === 'ORIGINAL'} and not exists (
         select from pushed_members held
-        where held.cohort_id = ${cohortId} and held.distinct_id = strangers.distinct_id and ${leftWithNames(cohortId)}
+        where held.cohort_id = ${cohortId} and held.distinct_id = strangers.distinct_id and ${hasLeft(cohortId)}
       )
     ), people as not materialized (
       select distinct_id, ${email} as email, ${userId} as user_id, is_member and session_id < ${id} as may_leave
       from pushed_members
-      where cohort_id = ${cohortId} and (is_member or ${leftWithNames(cohortId)})
+      where cohort_id = ${cohortId} and (is_member or ${hasLeft(cohortId)})
     ), by_user_id as (
       select sought.distinct_id as stranger, people.distinct_id, may_leave
       from sought join people using (user_id)
