@@ -29,6 +29,21 @@ const NOBODY: [string, Record<string, unknown>][] = [
   ['members absent, nothing of pages', { members: undefined, page_info: undefined }],
   ['members null, a page', { members: null }],
   ['rows of nobody, no pages', { members: [{}, { email: '' }], page_info: { total_pages: 0 } }],
+  ['an empty list, nothing of pages', { members: [], page_info: undefined }],
+  ['an empty list, null of pages', { members: [], page_info: null }],
+  ['an empty list, a page of true', { members: [], page_info: { total_pages: true, page_count: true } }],
+  ['an empty object', { members: {} }],
+  ['an empty text', { members: '' }],
+  ['a blank text', { members: ' ' }],
+  ['false', { members: false }],
+  ['an empty object, nothing of pages', { members: {}, page_info: undefined }],
+  ['no name', { members: [], mixpanel_cohort_name: '' }],
+  ['a name of null', { members: null, mixpanel_cohort_name: null }],
+  ['no session', { members: [], mixpanel_session_id: undefined }],
+  ['a session of null', { members: null, mixpanel_session_id: null }],
+  ['a cohort of null', { members: [], mixpanel_cohort_id: null }],
+  ['no project', { members: [], mixpanel_project_id: undefined }],
+  ['a session that lost digits', { members: [], mixpanel_session_id: 1.0154e27 }],
 ];
 
 test('a call that names nobody is 200 whatever it says of pages, and changes nobody', async () => {
@@ -45,6 +60,7 @@ test('a call that names nobody is 200 whatever it says of pages, and changes nob
       });
     }
   }
+  expect((await pusher.send('{"action":"members"}')).status).toBe(200);
   await untilApplied(app);
   expect(await pushedMembers(app)).toEqual(['a', 'b']);
   expect((await pushedCohort(app)).warning).toBeNull();
@@ -79,6 +95,89 @@ test('rows that name nobody are left out and told of until all members come anew
   expect((await pushedCohort(app)).warning).toContain('7 people');
   await apply(app, pusher, { session: 's3', members: [pushed('a')] });
   expect((await pushedCohort(app)).warning).toBeNull();
+});
+
+test('the numbers of a warning are of all sessions since all members were told last', async () => {
+  const { app, pusher } = await startPushed();
+  await using _ = app;
+  const nobody = { email: '' };
+  const warning = async () => (await pushedCohort(app)).warning;
+  await apply(app, pusher, { session: 's0', page: 1, pages: 2, members: [pushed('late')] });
+  await apply(app, pusher, { session: 's1', members: [pushed('a'), nobody, nobody, nobody] });
+  await apply(app, pusher, { action: 'add_members', session: 's2', members: [nobody] });
+  // All members as they were before says nothing any more.
+  await apply(app, pusher, { session: 's0', page: 2, pages: 2, members: [nobody] });
+  expect(await warning()).toMatch(/^Mixpanel pushed 4 people without [^;]+; they were left out\.$/);
+  await apply(app, pusher, remove('s3', pushed('x'), nobody));
+  await apply(app, pusher, remove('s4', pushed('x'), pushed('y')));
+  expect(await warning()).toMatch(
+    /^Mixpanel pushed 5 people without .+ Mixpanel pushed 3 people to be removed /,
+  );
+  await apply(app, pusher, { session: 's5', members: [pushed('a'), nobody] });
+  expect(await warning()).toMatch(/^Mixpanel pushed 1 person without [^;]+; they were left out\.$/);
+});
+
+test('a whole push of rows that cannot be read empties no cohort, and is told of', async () => {
+  const { app, pusher } = await startPushed();
+  await using _ = app;
+  await apply(app, pusher, { session: 's1', members: [pushed('a')] });
+  await apply(app, pusher, { session: 's2', members: [{}, { email: '' }] });
+  await apply(app, pusher, { session: 's3', members: [{}], parameters: { page_info: undefined } });
+  await apply(app, pusher, { session: 's4', page: 1, pages: 2, members: [], parameters: { members: null } });
+  await apply(app, pusher, { session: 's4', page: 2, pages: 2, members: [] });
+  expect(await pushedMembers(app)).toEqual(['a']);
+  expect((await pushedCohort(app)).warning).toMatch(/^Mixpanel pushed 3 people without/);
+});
+
+test('an id of a call that lost digits or characters is refused, for two of them would be one', async () => {
+  const { app, pusher } = await startPushed();
+  await using _ = app;
+  for (const name of ['mixpanel_session_id', 'mixpanel_cohort_id', 'mixpanel_project_id']) {
+    for (const id of ['1.0154e17', '1e300', '"nul\\u0000"', '"half\\ud800"']) {
+      const body = toBody(app, { session: 's', members: [pushed('a')], parameters: { [name]: 'ID' } });
+      const answer = await pusher.send(JSON.stringify(body).replace('"ID"', () => id));
+      expect(answer, `${name} ${id}`).toMatchObject({
+        status: 400,
+        body: { error: { message: `parameters.${name}: an id with digits or characters that got lost.` } },
+      });
+    }
+  }
+  expect(await pushedCohort(app)).toBeUndefined();
+  const parameters = { mixpanel_session_id: 17, mixpanel_cohort_description: { odd: true } };
+  await apply(app, pusher, { session: 's', members: [pushed('a')], parameters });
+  expect(await pushedMembers(app)).toEqual(['a']);
+});
+
+test('blanks and placeholders name nobody, and blanks around a userId or an e-mail are none of it', async () => {
+  const { app, pusher } = await startPushed();
+  await using _ = app;
+  await apply(app, pusher, {
+    session: 's1',
+    members: [
+      { mixpanel_distinct_id: ' ', email: ' ' },
+      { email: '   ' },
+      { mixpanel_distinct_id: '\t' },
+      { mixpanel_distinct_id: 'null', email: 'n/a' },
+      { email: ' ', $email: ' q@x.com ' },
+      { mixpanel_distinct_id: ' ', $distinct_id: 'r' },
+      { mixpanel_distinct_id: 'undefined', email: 's@x.com' },
+      { mixpanel_distinct_id: 1.0154e27, email: 't@x.com' },
+      pushed('b', { $iterable_user_id: ' u-b ' }),
+      pushed('c', { $iterable_user_id: ' ', email: 'c@x.com' }),
+    ],
+  });
+  expect(await pushedMembers(app)).toEqual(['b', 'c', 'q@x.com', 'r', 's@x.com', 't@x.com']);
+  expect((await pushedCohort(app)).warning).toMatch(/^Mixpanel pushed 4 people without/);
+  await apply(
+    app,
+    pusher,
+    remove(
+      's2',
+      { mixpanel_distinct_id: 'b-2', $iterable_user_id: 'u-b' },
+      { mixpanel_distinct_id: 'c-2', email: 'C@x.com ', $iterable_user_id: 'u-c' },
+    ),
+  );
+  expect(await pushedMembers(app)).toEqual(['q@x.com', 'r', 's@x.com', 't@x.com']);
 });
 
 const remove = (session: string, ...members: Parameters<Pusher['push']>[0]['members']) => ({

@@ -1,12 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { type AppliedSession, applySession } from '../../../../db/queries/apply-session.ts';
 import { findExportIdOfCohort } from '../../../../db/queries/export.ts';
 import {
-  applySession,
   findPushedSize,
-  type PushedLeftovers,
+  lockSourceNote,
   setPushed,
   setSourceNote,
 } from '../../../../db/queries/pushed-member.ts';
+import { forgetLeft, listCohortsWithLeft } from '../../../../db/queries/pushed-names.ts';
 import {
   deleteOldSessions,
   expireSessions,
@@ -17,9 +18,10 @@ import {
 } from '../../../../db/queries/pushed-session.ts';
 import type { SyncDeps } from '../../deps.ts';
 import { queuePushRun } from '../../queue-run.ts';
+import { addLeftovers, addLoss } from './push-note.ts';
 
 const DAY_MS = 24 * 3_600_000;
-/** Mixpanel's own snapshot lasts as long; then it tells all members anew. */
+/** Mixpanel's own snapshot lasts as long, and what it repeats is of it; then it tells all members anew. */
 const EXPIRES_AFTER_MS = 3 * DAY_MS;
 /** Until then a page that is repeated is known to have been applied. */
 const FORGOTTEN_AFTER_MS = 30 * DAY_MS;
@@ -65,17 +67,19 @@ async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<boolean>
   await markWholeSessions(deps.db, cohortId);
   return await deps.db.transaction().execute(async (trx) => {
     if (!(await lockPushedCohort(trx, cohortId))) return false;
-    let applied = 0;
-    // What was wrong stays wrong until all members are told anew.
-    let note: string | null | undefined;
+    const applied: AppliedSession[] = [];
+    const leftSince = new Date(deps.clock.now().getTime() - EXPIRES_AFTER_MS);
     for (;;) {
       const session = await nextWholeSession(trx, cohortId);
       if (!session) break;
-      const leftovers = await applySession(trx, session);
-      note = noteOf(leftovers) ?? (session.action === 'members' ? null : note);
-      applied++;
+      applied.push(await applySession(trx, session, { leftSince }));
     }
-    if (applied === 0) return true;
+    if (applied.length === 0) return true;
+    let note = await lockSourceNote(trx, cohortId);
+    for (const { isReplaced, ...leftovers } of applied) {
+      // What was wrong stays wrong until all members are told anew.
+      note = addLeftovers(isReplaced ? null : note, leftovers);
+    }
     await setPushed(trx, cohortId, { now: deps.clock.now(), note });
     const exportId = await findExportIdOfCohort(trx, cohortId);
     if (exportId !== undefined) await queuePushRun({ ...deps, db: trx }, exportId);
@@ -83,34 +87,20 @@ async function applyToCohort(deps: SyncDeps, cohortId: string): Promise<boolean>
   });
 }
 
-function noteOf({ nameless, unknown }: PushedLeftovers): string | undefined {
-  const people = (count: number) => (count === 1 ? '1 person' : `${count} people`);
-  const said = [
-    ...(nameless > 0
-      ? [
-          `Mixpanel pushed ${people(nameless)} without a distinct_id and an e-mail that can be used; they were left out.`,
-        ]
-      : []),
-    ...(unknown > 0
-      ? [
-          `Mixpanel pushed ${people(unknown)} to be removed who could not be found in the cohort, neither by distinct_id nor by userId or e-mail. Who is in it under another name stays.`,
-        ]
-      : []),
-  ];
-  return said.length === 0 ? undefined : said.join(' ');
-}
-
-/** What never became whole removes nobody; the cohort says so. */
+/** What never became whole removes nobody; the cohort says so. Who left is forgotten when no removal of them may come again. */
 export async function expirePushes({ db, clock }: SyncDeps): Promise<void> {
   const now = clock.now().getTime();
+  const expiresBefore = new Date(now - EXPIRES_AFTER_MS);
   await db.transaction().execute(async (trx) => {
-    for (const session of await expireSessions(trx, new Date(now - EXPIRES_AFTER_MS))) {
-      await setSourceNote(
-        trx,
-        session.cohort_id,
-        `Of ${session.total_pages} pages that Mixpanel began to push at ${session.begun_at.toISOString()} only ${session.pages} came within three days. They were left out; nobody was added or removed by them.`,
-      );
+    for (const session of await expireSessions(trx, expiresBefore)) {
+      const note = await lockSourceNote(trx, session.cohort_id);
+      await setSourceNote(trx, session.cohort_id, addLoss(note, session));
     }
   });
+  for (const cohortId of await listCohortsWithLeft(db)) {
+    await db.transaction().execute(async (trx) => {
+      if (await lockPushedCohort(trx, cohortId)) await forgetLeft(trx, cohortId, expiresBefore);
+    });
+  }
   await deleteOldSessions(db, new Date(now - FORGOTTEN_AFTER_MS));
 }

@@ -3,28 +3,32 @@ import type { PushAction } from '../../../../db/values.ts';
 import { decimal, parseJson } from '../../../json.ts';
 import { NOT_TEXT } from '../../identity.ts';
 import { exceedsBounds } from '../../json-bounds.ts';
-import { isPlaceholder } from '../../placeholder.ts';
 import { MAX_DESCRIPTION_LENGTH, shorten } from '../../shorten.ts';
+import { clean, type PushedRow, readRow } from './read-row.ts';
 
 /** One call of Mixpanel's cohort webhook. */
 export interface Push {
   action: PushAction;
-  mixpanelProjectId: string;
+  /** Undefined when a call that names nobody does not tell it. */
+  mixpanelProjectId: string | undefined;
+  /** Undefined for a call that names nobody and is no page: there is nothing to do. */
+  page: PushedPage | undefined;
+}
+
+interface PushedPage {
   cohortId: string;
   cohortName: string;
   description: string | null;
   sessionId: string;
-  /** 1-based. Undefined for a call that names nobody and is no page: there is nothing to do. */
-  place: { page: number; totalPages: number } | undefined;
+  /** 1-based. */
+  number: number;
+  totalPages: number;
   /**
    * PushedRows as JSON, null for one that names nobody. As text, because a page is held until it is stored, and a thousand objects that outlive a collection
    * of garbage cost more than all else that is done with them.
    */
   members: string;
 }
-
-/** distinct_id, e-mail and userId as far as they are told; text that no rule takes for well-formed stands for what is none. */
-type PushedRow = [distinctId: string, email: string | null, userId: string | null];
 
 /** The message tells Mixpanel's user what is wrong; it names no person. */
 export class PushUnusableError extends Error {
@@ -34,25 +38,35 @@ export class PushUnusableError extends Error {
   }
 }
 
-/** PostgreSQL's text cannot hold NUL, and JSON no half of a surrogate pair. */
 const text = z
   .union([z.string(), z.number(), z.bigint()])
   .transform((value) => (typeof value === 'string' ? clean(value) : (decimal(value) ?? NOT_TEXT)));
-const identifier = text.pipe(z.string().min(1).max(200));
-const count = z.coerce.number().pipe(z.int().min(1).max(1_000_000));
+const identifier = text.pipe(
+  z
+    .string()
+    .min(1)
+    .max(200)
+    // Two of them would become one.
+    .refine((id) => !id.includes(NOT_TEXT), { message: 'an id with digits or characters that got lost' }),
+);
+const count = z
+  .union([z.number(), z.string().regex(/^\d+$/).transform(Number)])
+  .pipe(z.int().min(1).max(1_000_000));
 
-const push = z.object({
+const call = z.object({
   action: z.enum(['members', 'add_members', 'remove_members']),
-  parameters: z.object({
-    mixpanel_project_id: identifier,
-    mixpanel_cohort_id: identifier,
-    mixpanel_cohort_name: text.pipe(z.string().min(1).max(1_000)),
-    mixpanel_cohort_description: text.nullish(),
-    mixpanel_session_id: identifier,
-    page_info: z.unknown().optional(),
-    // Looked at one by one by readRow: a schema takes as long as all the rest of a page.
-    members: z.array(z.unknown()).nullish(),
-  }),
+  parameters: z
+    .looseObject({})
+    .nullish()
+    .transform((parameters) => parameters ?? {}),
+});
+
+const cohort = z.object({
+  mixpanel_project_id: identifier,
+  mixpanel_cohort_id: identifier,
+  mixpanel_cohort_name: text.pipe(z.string().min(1).max(1_000)),
+  mixpanel_cohort_description: text.nullish().catch(null),
+  mixpanel_session_id: identifier,
 });
 
 const pageInfo = z
@@ -66,29 +80,57 @@ const BOUNDS = { maxNodes: 200_000, maxDepth: 100 };
 
 /** Throws PushUnusableError. */
 export function readPush(body: Buffer): Push {
-  const { action, parameters } = check(push, parse(body), []);
-  const description = parameters.mixpanel_cohort_description;
-  const rows = parameters.members?.map(readRow);
+  const { action, parameters } = check(call, parse(body), []);
+  const rows = readRows(parameters.members, action);
+  // Such a call may say whatever it likes of the rest: a refusal would pause the sync in Mixpanel.
+  if (rows.every((row) => row === null) && !isPage(parameters)) {
+    const { data: mixpanelProjectId } = identifier.safeParse(parameters.mixpanel_project_id);
+    return { action, mixpanelProjectId, page: undefined };
+  }
+  const told = check(cohort, parameters, ['parameters']);
+  const { mixpanel_cohort_description: description } = told;
   return {
     action,
-    mixpanelProjectId: parameters.mixpanel_project_id,
-    cohortId: parameters.mixpanel_cohort_id,
-    cohortName: parameters.mixpanel_cohort_name,
-    description: description == null ? null : shorten(description, MAX_DESCRIPTION_LENGTH),
-    sessionId: parameters.mixpanel_session_id,
-    place: readPlace(parameters.page_info, rows),
-    members: JSON.stringify(rows ?? []),
+    mixpanelProjectId: told.mixpanel_project_id,
+    page: {
+      cohortId: told.mixpanel_cohort_id,
+      cohortName: told.mixpanel_cohort_name,
+      description: description == null ? null : shorten(description, MAX_DESCRIPTION_LENGTH),
+      sessionId: told.mixpanel_session_id,
+      ...readPlace(parameters.page_info),
+      members: JSON.stringify(rows),
+    },
   };
 }
 
-/** A call that names nobody may say whatever it likes: a refusal would pause the sync in Mixpanel. */
-function readPlace(told: unknown, rows: readonly (PushedRow | null)[] | undefined): Push['place'] {
-  const namesNobody = rows === undefined || rows.every((row) => row === null);
-  if (told == null) return rows === undefined ? undefined : { page: 1, totalPages: 1 };
-  if (namesNobody && !pageInfo.safeParse(told).success) return undefined;
-  const { page_count: page, total_pages: totalPages } = check(pageInfo, told, ['parameters', 'page_info']);
-  // No list is not an empty one, which would empty the cohort.
-  return rows === undefined && totalPages === 1 ? undefined : { page, totalPages };
+/** Looked at one by one: a schema takes as long as all the rest of a page. */
+function readRows(members: unknown, action: PushAction): (PushedRow | null)[] {
+  if (Array.isArray(members)) return members.map((member) => readRow(member, action));
+  if (isNobody(members)) return [];
+  throw new PushUnusableError('parameters.members: expected a list.');
+}
+
+/** What programs write for an empty list. */
+function isNobody(members: unknown): boolean {
+  if (typeof members === 'string') return members.trim() === '';
+  return !members || (typeof members === 'object' && Object.keys(members).length === 0);
+}
+
+/** Whether a call that names nobody is a page. An empty list is all of a cohort only if that is told: it empties the cohort. */
+function isPage(parameters: Record<string, unknown>): boolean {
+  const { members, page_info: told } = parameters;
+  if (!cohort.safeParse(parameters).success) return false;
+  // Rows that cannot be read are counted; they empty no cohort.
+  if (told == null) return Array.isArray(members) && members.length > 0;
+  const { data: place } = pageInfo.safeParse(told);
+  // No list is not an empty one.
+  return place !== undefined && (Array.isArray(members) || place.total_pages > 1);
+}
+
+function readPlace(told: unknown): { number: number; totalPages: number } {
+  if (told == null) return { number: 1, totalPages: 1 };
+  const { page_count: number, total_pages: totalPages } = check(pageInfo, told, ['parameters', 'page_info']);
+  return { number, totalPages };
 }
 
 function parse(body: Buffer): unknown {
@@ -111,30 +153,4 @@ function check<T extends z.ZodType>(schema: T, value: unknown, path: string[]): 
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw new PushUnusableError(`${[...path, ...issue!.path].join('.') || 'The body'}: ${issue!.message}.`);
-}
-
-/** Mixpanel's own have 255 at most; an index of PostgreSQL takes no more than 2,700 bytes. */
-const MAX_DISTINCT_ID_LENGTH = 600;
-
-/** Null for a row that names nobody. */
-function readRow(item: unknown): PushedRow | null {
-  if (typeof item !== 'object' || item === null) return null;
-  const member = item as Record<string, unknown>;
-  const email = readText(member.email) ?? readText(member.$email);
-  const distinctId = readText(member.mixpanel_distinct_id) ?? readText(member.$distinct_id) ?? email;
-  if (distinctId === undefined || distinctId === NOT_TEXT) return null;
-  if (distinctId.length > MAX_DISTINCT_ID_LENGTH) return null;
-  const userId = readText(member.$iterable_user_id);
-  return [distinctId, email ?? null, userId === undefined || isPlaceholder(userId) ? null : userId];
-}
-
-/** An empty value is absent. */
-function readText(value: unknown): string | undefined {
-  if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value === 'number' || typeof value === 'bigint') return decimal(value) ?? NOT_TEXT;
-  return typeof value === 'string' ? clean(value) : NOT_TEXT;
-}
-
-function clean(value: string): string {
-  return value.replaceAll('\0', '\uFFFD').toWellFormed();
 }

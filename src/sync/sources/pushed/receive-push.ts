@@ -5,21 +5,20 @@ import { type Push, PushUnusableError } from './read-push.ts';
 /** Keeps the page, if it is one. Throws PushUnusableError when it is of another Mixpanel project than the connected one. */
 export async function receivePush(
   { db, clock }: Pick<SyncDeps, 'db' | 'clock'>,
-  owner: { projectId: string; mixpanelProjectId: string },
+  { projectId, mixpanelProjectId }: { projectId: string; mixpanelProjectId: string },
   push: Push,
 ): Promise<void> {
-  if (push.mixpanelProjectId !== owner.mixpanelProjectId) {
+  if (push.mixpanelProjectId !== undefined && push.mixpanelProjectId !== mixpanelProjectId) {
     throw new PushUnusableError(
       `The cohort is of the Mixpanel project ${push.mixpanelProjectId}; Cohort Sync is connected to another one.`,
     );
   }
-  const { place, ...told } = push;
-  if (!place) return;
+  if (!push.page) return;
   await insertPage(db, {
-    ...told,
-    number: place.page,
-    totalPages: place.totalPages,
-    projectId: owner.projectId,
+    ...push.page,
+    action: push.action,
+    projectId,
+    mixpanelProjectId,
     now: clock.now(),
   });
 }
