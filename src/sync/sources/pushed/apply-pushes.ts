@@ -55,10 +55,14 @@ export async function applyPushesNow(
   cohortId: string,
   signal: AbortSignal,
 ): Promise<number | null> {
-  while (!(await applyToCohort(deps, cohortId))) {
-    await wait(LOOK_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
-  }
-  return await findPushedSize(deps.db, cohortId);
+  const apply = async () => {
+    while (!(await applyToCohort(deps, cohortId))) {
+      await wait(LOOK_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+    return await findPushedSize(deps.db, cohortId);
+  };
+  // The last page of the first push may have come while this waited for another process.
+  return (await apply()) ?? (await apply());
 }
 
 /** False when another process is at it. */
