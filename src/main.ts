@@ -17,26 +17,21 @@ const starting = startApp({ env, logger, signal: stopping.signal });
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
 
-try {
-  const app = await starting;
-  const partners = { iterable: env.iterable.baseUrl, mixpanel: env.mixpanel.baseUrl };
-  logger.info({ roles: [...env.roles], ...(app.url ? { url: app.url } : {}), partners }, 'Cohort Sync is up');
-  // The last thing on the screen, below what the log has to say.
-  await new Promise((flushed) => logger.flush(flushed));
-  if (app.firstSecret !== undefined) tellFirstSteps(app.url, app.firstSecret);
-} catch (error) {
+const told = starting.then(tellWhereItIs, (error) => {
   // Ctrl-C reaches initdb too, which then fails.
   if (stopping.signal.aborted) logger.info('stopped before it was up');
   else tellWhyNot(error);
-}
+});
+await told;
 
-/** Also while it is still starting: what was started is stopped. */
+/** Also while it is still starting: what was started is stopped, but not before a token that is shown once was shown. */
 function stop(signal: NodeJS.Signals): void {
   if (stopping.signal.aborted) return;
   stopping.abort();
   logger.info({ signal }, 'stopping');
   setTimeout(() => process.exit(1), STOP_PATIENCE_MS).unref();
-  starting
+  told
+    .then(() => starting)
     .then((app: App) => app.stop())
     .then(
       () => logger.info('stopped'),
@@ -53,6 +48,15 @@ function readEnvOrExit() {
     process.stderr.write(`${error.message}\n`);
     process.exit(1);
   }
+}
+
+async function tellWhereItIs({ url, firstSecret }: App): Promise<void> {
+  const partners = { iterable: env.iterable.baseUrl, mixpanel: env.mixpanel.baseUrl };
+  logger.info({ roles: [...env.roles], ...(url ? { url } : {}), partners }, 'Cohort Sync is up');
+  if (firstSecret === undefined) return;
+  // The last thing on the screen, below what the log has to say.
+  await new Promise((flushed) => logger.flush(flushed));
+  tellFirstSteps(url, firstSecret);
 }
 
 function tellWhyNot(error: unknown): void {

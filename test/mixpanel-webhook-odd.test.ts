@@ -166,8 +166,8 @@ test('blanks and placeholders name nobody, and blanks around a userId or an e-ma
       pushed('c', { $iterable_user_id: ' ', email: 'c@x.com' }),
     ],
   });
-  expect(await pushedMembers(app)).toEqual(['b', 'c', 'q@x.com', 'r', 's@x.com', 't@x.com']);
-  expect((await pushedCohort(app)).warning).toMatch(/^Mixpanel pushed 4 people without/);
+  expect(await pushedMembers(app)).toEqual(['b', 'c', 'q@x.com', 'r', 's@x.com']);
+  expect((await pushedCohort(app)).warning).toMatch(/^Mixpanel pushed 5 people without/);
   await apply(
     app,
     pusher,
@@ -177,7 +177,7 @@ test('blanks and placeholders name nobody, and blanks around a userId or an e-ma
       { mixpanel_distinct_id: 'c-2', email: 'C@x.com ', $iterable_user_id: 'u-c' },
     ),
   );
-  expect(await pushedMembers(app)).toEqual(['q@x.com', 'r', 's@x.com', 't@x.com']);
+  expect(await pushedMembers(app)).toEqual(['q@x.com', 'r', 's@x.com']);
 });
 
 const remove = (session: string, ...members: Parameters<Pusher['push']>[0]['members']) => ({

@@ -18,19 +18,18 @@ export function readRow(item: unknown, action: PushAction): PushedRow | null {
   const member = item as Record<string, unknown>;
   const email = readText(member.email) ?? readText(member.$email);
   const userId = readText(member.$iterable_user_id);
-  // Blanks around a distinct_id are kept: two that differ by them are two people in Mixpanel.
+  // Blanks around a distinct_id are kept: two that differ by them are two people in Mixpanel. One that cannot be read is somebody
+  // else's than the e-mail's: a removal under it would find nobody.
   const distinctId = [
     readText(member.mixpanel_distinct_id, keepBlanks),
     readText(member.$distinct_id, keepBlanks),
     email,
-  ].find((id) => id !== undefined && namesSomebody(id));
-  if (distinctId === undefined) return null;
+  ].find((id) => id !== undefined && !isPlaceholder(id));
+  if (distinctId === undefined || distinctId === NOT_TEXT || distinctId.length > MAX_DISTINCT_ID_LENGTH) {
+    return null;
+  }
   if (action === 'remove_members') return [distinctId, ...readIdentity(distinctId, email, userId)];
   return [distinctId, email ?? null, userId === undefined || isPlaceholder(userId) ? null : userId];
-}
-
-function namesSomebody(distinctId: string): boolean {
-  return distinctId !== NOT_TEXT && distinctId.length <= MAX_DISTINCT_ID_LENGTH && !isPlaceholder(distinctId);
 }
 
 const WELL_FORMED: IdentityRules = { projectType: 'HYBRID', idMerge: 'ORIGINAL', userIdFallback: 'NONE' };
