@@ -29,3 +29,22 @@ export function createLogger(env: Pick<Env, 'logLevel' | 'logFormat'>): Logger {
       : {}),
   });
 }
+
+/**
+ * Writes text to standard output, below the lines that the log has got so far. It is no line of the log: what must not be logged
+ * may be in it.
+ */
+export async function writeBelowLog(
+  logger: Logger,
+  { logFormat }: Pick<Env, 'logFormat'>,
+  text: string,
+): Promise<void> {
+  if (logFormat === 'json') {
+    // Its lines are on their way in a queue of the stream's own, which flush() does not wait for.
+    const { [pino.symbols.streamSym]: stream } = logger as unknown as Record<symbol, NodeJS.WritableStream>;
+    stream!.write(text);
+    return;
+  }
+  await new Promise((flushed) => logger.flush(flushed));
+  process.stdout.write(text);
+}

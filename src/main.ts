@@ -1,7 +1,7 @@
 import { type App, startApp } from './app.ts';
 import { EnvError, readEnv, VARIABLES } from './env.ts';
 import { StartError } from './errors.ts';
-import { createLogger } from './logger.ts';
+import { createLogger, writeBelowLog } from './logger.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 
 /** A service that is told to stop has this long; then it goes anyway, and others take up what it had. */
@@ -54,9 +54,7 @@ async function tellWhereItIs({ url, firstSecret }: App): Promise<void> {
   const partners = { iterable: env.iterable.baseUrl, mixpanel: env.mixpanel.baseUrl };
   logger.info({ roles: [...env.roles], ...(url ? { url } : {}), partners }, 'Cohort Sync is up');
   if (firstSecret === undefined) return;
-  // The last thing on the screen, below what the log has to say.
-  await new Promise((flushed) => logger.flush(flushed));
-  tellFirstSteps(url, firstSecret);
+  await writeBelowLog(logger, env, describeFirstSteps(url, firstSecret));
 }
 
 function tellWhyNot(error: unknown): void {
@@ -67,8 +65,8 @@ function tellWhyNot(error: unknown): void {
 }
 
 /** Once, at the very first start; to the terminal and not to the log, because it holds a secret. */
-function tellFirstSteps(url: string | undefined, secret: string): void {
-  process.stdout.write(`
+function describeFirstSteps(url: string | undefined, secret: string): string {
+  return `
 This is the first start. Your OWNER token, shown only now:
 
   ${secret}
@@ -78,5 +76,5 @@ Next: open ${url ?? 'the gateway'} in a browser, or connect Iterable at once:
   curl ${url ?? 'http://…'}/graphql -H 'authorization: Bearer ${secret}' -H 'content-type: application/json' \\
     -d '{"query":"mutation { connectIntegration(input: { apiKey: \\"…\\", projectType: EMAIL }) { status } }"}'
 
-`);
+`;
 }

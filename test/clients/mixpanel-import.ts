@@ -9,10 +9,9 @@ import { createRequire } from 'node:module';
 const [origins = {}, credentials = {}, data = '', options = {}] = process.argv
   .slice(2)
   .map((text) => JSON.parse(text));
-const turn = (origin: string): string => {
-  if (!(origin in origins)) throw new Error(`Nobody plays ${origin}.`);
-  return origins[origin];
-};
+/** Nobody listens there: what no sandbox plays must not reach anybody. */
+const NOWHERE = 'http://127.0.0.1:1';
+const turn = (origin: string): string => origins[origin] ?? NOWHERE;
 const require = createRequire(createRequire(import.meta.url).resolve('mixpanel-import'));
 
 const undici = require('undici') as { Pool: new (origin: string, settings: object) => object };
