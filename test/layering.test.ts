@@ -27,6 +27,7 @@ const LEAVES = [
   'clock',
   'data-dir',
   'env',
+  'env-values',
   'errors',
   'json',
   'logger',

@@ -42,7 +42,10 @@ const after = `;{
   const readToken = (headers) => {
     try {
       return Object.entries(JSON.parse(headers)).find(([name]) => name.toLowerCase() === 'authorization')?.[1];
-    } catch {}
+    } catch {
+      // Typed halfway, it is no JSON yet.
+      return undefined;
+    }
   };
   const onEditHeaders = (headers) => {
     const given = readToken(headers);

@@ -69,7 +69,7 @@ const MAX_NAME_LENGTH = 1_000;
 /** PostgreSQL's integer takes no more. */
 const MAX_COUNT = 2_147_483_647;
 
-/** Whole numbers, as far as anybody has seen; no text that a column or a name of a list could not hold. */
+/** Mixpanel's are whole numbers. A text must fit into a column and into the name of a list: short, and without control characters. */
 const cohortId = z.union([z.int(), z.bigint(), z.string().regex(/^\P{C}{1,100}$/u)]).transform(String);
 const cohortRow = z.object({
   id: cohortId,

@@ -1,5 +1,6 @@
 import type { PushedLeftovers } from '../../../../db/queries/apply-session.ts';
 import type { PushedSessionRow } from '../../../../db/webhook-tables.ts';
+import { countPeople } from '../../count-people.ts';
 
 /**
  * What a cohort says of the pushes since all members were told last. The numbers are kept in its sentences and nowhere else: each
@@ -48,8 +49,7 @@ function countedSentence(end: string) {
   const pattern = new RegExp(`Mixpanel pushed (\\d+) (?:person|people) ${end.replaceAll('.', '\\.')}`);
   return {
     read: (text: string) => Number(pattern.exec(text)?.[1] ?? 0),
-    write: (count: number) =>
-      count === 0 ? '' : `Mixpanel pushed ${count === 1 ? '1 person' : `${count} people`} ${end}`,
+    write: (count: number) => (count === 0 ? '' : `Mixpanel pushed ${countPeople(count)} ${end}`),
     leaveOut: (text: string) => text.replace(pattern, ''),
   };
 }
